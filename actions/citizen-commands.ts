@@ -14,6 +14,8 @@ export type CitizenCommand =
       /** An open ticket of the service within this distance is the same one; 0: never. */
       readonly sameWithinM: number;
       readonly asset?: string | null;
+      /** What its citizen named it by, as a short hash; absent: by nothing. */
+      readonly thing?: string;
       /** It says something that no sensor measures: an alert that ends does not end it. Absent: no. */
       readonly unmeasured?: boolean;
     } & Pick<Request, 'service' | 'title' | 'titleZh' | 'district' | 'location'>)
@@ -43,7 +45,7 @@ export function carryOutForCitizen(command: CitizenCommand, place: Place, ticket
     return asked(tickets.reporters.rate({ ticket, hash: Buffer.from(token, 'hex'), stars, statement }));
   }
   if (command.do !== 'citizen.request') return said(command, tickets);
-  const { do: _, token, sameWithinM, unmeasured = false, ...wanted } = command;
+  const { do: _, token, sameWithinM, unmeasured = false, thing = null, ...wanted } = command;
   const before = tickets.reporters.reportedAs(command.statement);
   if (before !== null) return { ...asked([before]), changes: [] };
   const changes = tickets.open({
@@ -55,7 +57,7 @@ export function carryOutForCitizen(command: CitizenCommand, place: Place, ticket
     description: null,
     address: null,
     same: sameWithinM === 0 ? null : { withinM: sameWithinM },
-    extras: { reporterHash: Buffer.from(token, 'hex'), unmeasured },
+    extras: { reporterHash: Buffer.from(token, 'hex'), unmeasured, thing },
   });
   return asked(changes);
 }

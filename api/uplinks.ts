@@ -1,4 +1,5 @@
 import { LamppostError } from '../domain/index.ts';
+import { readJson } from '../ingest/index.ts';
 
 /** The topic of an uplink that a network server posted; null: it is another event, which nobody here needs. */
 export type UplinkTopic = (payload: Buffer, query: unknown) => string | null;
@@ -41,11 +42,9 @@ function thingsStack(payload: Buffer): string | null {
 }
 
 function bodyOf(payload: Buffer): Body {
-  try {
-    return objectIn({ body: JSON.parse(payload.toString('utf8')) as unknown }, 'body');
-  } catch (error) {
-    throw wrong(`not JSON: ${(error as Error).message}`.slice(0, 200));
-  }
+  const json = readJson(payload);
+  if ('reason' in json) throw wrong(json.detail.slice(0, 200));
+  return objectIn({ body: json.value }, 'body');
 }
 
 function objectIn(body: Body, name: string): Body {

@@ -25,6 +25,8 @@ export interface Report extends Statement, Pick<Request, 'service' | 'title' | '
   readonly photos: readonly Photo[];
   /** The asset that it names; null: the nearest, where its service knows kinds of assets. */
   readonly asset: string | null;
+  /** What its citizen named it by, as a short hash; absent: by nothing. */
+  readonly thing?: string;
   /** Whether it says something that no sensor of its service measures. */
   readonly unmeasured: boolean;
   /** Null where the citizen gave no name and no contact. */

@@ -28,9 +28,13 @@ const Attribute = strict({
   title: Text,
   datatype: z.enum(['string', 'number', 'datetime', 'text', ...LISTS, 'asset']),
   required: z.boolean().default(false),
+  identifies: z.boolean().default(false),
   hint: Text.nullable().default(null),
   values: z.record(Code, Text).default({}),
-}).superRefine(({ datatype, values }, context) => {
+}).superRefine(({ datatype, identifies, values }, context) => {
+  if (identifies && datatype !== 'string' && datatype !== 'number') {
+    context.addIssue({ code: 'custom', path: ['identifies'], message: 'only a string or a number identifies a thing' });
+  }
   const isList = LISTS.some((list) => list === datatype);
   if (isList === Object.keys(values).length > 0) return;
   const message = isList ? 'a list needs values to choose from' : `only ${LISTS.join(' and ')} have values`;

@@ -67,6 +67,7 @@ export const IMPORT_READINGS = {
   device: text('ID', 'the device of all rows that name none'),
   precision: oneOf(['s', 'ms', 'us', 'ns'], 'the unit of timestamps of line protocol'),
   rules: flag('let the rules see the readings, too'),
+  train: flag('let anomalies and forecasts learn from them; nothing fires'),
   ...PROGRESS,
 };
 export const REBUILD = { ...DATA, ...BACKUP, ...JSON_FLAG, ...PROGRESS };

@@ -39,7 +39,7 @@ export async function importCommand(
     throw new LamppostError('config', `${file}: say what it is: --format csv, lines or parquet`);
   const query = new URLSearchParams({ format: format === 'parquet' ? 'csv' : format, file: basename(file) });
   for (const name of ['device', 'precision'] as const) if (flags[name] !== undefined) query.set(name, flags[name]);
-  if (flags.rules) query.set('rules', 'true');
+  for (const name of ['rules', 'train'] as const) if (flags[name]) query.set(name, 'true');
   const progress = createProgress(flags.progress);
   const report = await sendAll(clientOf(flags, environment), piecesOf(file, format), query, progress);
   progress.clear();

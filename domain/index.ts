@@ -277,6 +277,7 @@ export {
   qualityMetric,
   type ReadingColumns,
   rawMetric,
+  SUSPECT,
 } from './reading.ts';
 export {
   type AbsentCondition,

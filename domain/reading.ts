@@ -19,6 +19,9 @@ export const rawMetric = (metric: string): string => `${metric}.raw`;
 export const QUALITIES = ['good', 'suspect', 'corrected'] as const;
 export type Quality = (typeof QUALITIES)[number];
 
+/** The code of `suspect`. */
+export const SUSPECT: number = QUALITIES.indexOf('suspect');
+
 /** The quality of a metric's values is a state. */
 export const QUALITY: Measure = { kind: 'state', max: 2, values: QUALITIES.map((name, code) => ({ code, name })) };
 
@@ -42,6 +45,8 @@ export interface ReadingColumns {
   metric: Int32Array | number[];
   ts: Float64Array | number[];
   value: Float64Array | number[];
+  /** The rows whose quality is suspect; absent or null: none. */
+  suspect?: ReadonlySet<number> | null;
 }
 
 /** Maps metric ids to dense indexes; append-only while the process runs. */

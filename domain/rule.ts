@@ -225,8 +225,10 @@ export interface Rule {
   readonly forMs: number;
   /** How long the alert keeps firing after the condition has ended, ms. */
   readonly keepFiringForMs: number;
-  /** A reading that is older than this on arrival is ignored, except by an absent clause, ms; null: none is ignored. */
+  /** A reading that is older than this on arrival is ignored, also by an absent clause, ms; null: none is ignored. */
   readonly latenessMs: number | null;
+  /** `ignore`: a value that its message calls suspect counts for no clause but `absent`. Absent: it counts as any other. */
+  readonly suspect?: 'ignore';
   /** Id of the calendar within whose times the condition can match; null: always. */
   readonly active: string | null;
   readonly severity: Severity;

@@ -10,6 +10,8 @@ export interface ServiceAttribute {
   /** `asset`: the id of an asset of the service; to clients of Open311 it is a string. */
   readonly datatype: 'string' | 'number' | 'datetime' | 'text' | 'singlevaluelist' | 'multivaluelist' | 'asset';
   readonly required: boolean;
+  /** Whether the answer says which thing it is about (the number on a pole): requests that answer otherwise stay apart. */
+  readonly identifies: boolean;
   /** How to respond to it (Open311 `datatype_description`); null where the title says enough. */
   readonly hint: LocalText | null;
   /** The choices of the list types. */

@@ -1,4 +1,4 @@
-import type { KnownDevice } from '../domain/index.ts';
+import { type KnownDevice, SUSPECT } from '../domain/index.ts';
 import { pushReading, type Tally, type TypedColumns } from './outcome.ts';
 import type { SeenKeys } from './seen.ts';
 import { HASHED_LANE, hashValue, type SeenPlace } from './seen-entries.ts';
@@ -201,6 +201,10 @@ export function pushChecked(
 ): void {
   const { ts, metric, value, isCalibrated, raw, keepsRaw, measured, hasQuality, quality, keepsQuality } = checked;
   pushReading(into, device, metric[i]!, ts, value[i]!);
+  if (hasQuality && quality[i] === SUSPECT) {
+    into.suspect ??= new Set();
+    into.suspect.add(into.length - 1);
+  }
   // What was measured of a value that is replaced counts no more, also where the new one is not corrected.
   const kept = replaces ? keepsRaw : raw;
   if (isCalibrated && kept[i] !== -1) pushReading(into, device, kept[i]!, ts, measured[i]!);

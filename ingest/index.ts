@@ -21,6 +21,7 @@ export {
   type Format,
   formatOf,
   type RawReading,
+  readJson,
 } from './decode/index.ts';
 export { createDiscards, type Discards } from './discards.ts';
 export { liveOf, rejectionsOf } from './feed.ts';

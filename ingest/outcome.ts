@@ -87,6 +87,8 @@ export interface Imported {
   readonly tallies: readonly ImportTally[];
   /** Whether the rules take its readings, too. */
   readonly forRules: boolean;
+  /** Whether anomalies and forecasts learn from them. */
+  readonly trains: boolean;
   /** Whether the ledger counts its rows: not where they were stored before. */
   readonly isCounted: boolean;
 }
@@ -129,6 +131,7 @@ export interface TypedColumns extends ReadingColumns {
   metric: Int32Array;
   ts: Float64Array;
   value: Float64Array;
+  suspect: Set<number> | null;
 }
 
 /** Creates empty columns with space for `rows` rows. */
@@ -139,6 +142,7 @@ export function createColumns(rows: number): TypedColumns {
     metric: new Int32Array(rows),
     ts: new Float64Array(rows),
     value: new Float64Array(rows),
+    suspect: null,
   };
 }
 

@@ -312,6 +312,7 @@ class Consumer implements RulesConsumer {
     }
     // Readings of the past, which the rules take where somebody asked for it.
     if (imported?.forRules === true) return this.#engine.step(replaced, moment);
+    if (imported?.trains === true) return this.#engine.train(replaced, moment);
     const rows = faults.length === 0 ? readings : joined(readings, faults);
     return rows.length === 0 ? this.#engine.tick(moment) : this.#engine.step(rows, moment);
   }
@@ -434,9 +435,10 @@ function deviceOf(id: string, seq: number, context: Context) {
   return upTo.findLast((version) => version.known !== null)!.known!;
 }
 
-/** The rows of both, one after the other. */
+/** The rows of both, one after the other; none of the second is suspect. */
 function joined(a: ReadingColumns, b: ReadingColumns): ReadingColumns {
   const column = (name: 'metric' | 'ts' | 'value') => [...a[name].slice(0, a.length), ...b[name].slice(0, b.length)];
   const device = [...a.device.slice(0, a.length), ...b.device.slice(0, b.length)];
-  return { length: a.length + b.length, device, metric: column('metric'), ts: column('ts'), value: column('value') };
+  const columns = { device, metric: column('metric'), ts: column('ts'), value: column('value') };
+  return { length: a.length + b.length, ...columns, suspect: a.suspect ?? null };
 }

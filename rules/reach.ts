@@ -1,4 +1,12 @@
-import { type Clause, type Condition, DAY_MS, HOUR_MS, type MetricTable, type Rule } from '../domain/index.ts';
+import {
+  type Clause,
+  type Condition,
+  DAY_MS,
+  HOUR_MS,
+  type MetricTable,
+  qualityMetric,
+  type Rule,
+} from '../domain/index.ts';
 
 const LONGEST_MS = 62 * DAY_MS;
 
@@ -13,6 +21,15 @@ export function metricsOf(rule: Rule): string[] | null {
     }
   }
   return [...metrics];
+}
+
+/**
+ * Returns the metrics of a history that decide with these: of rules that ignore suspect values, also the qualities,
+ * which come first.
+ */
+export function withQualities(rules: readonly Pick<Rule, 'suspect'>[], metrics: readonly string[]): string[] {
+  const ignores = rules.some(({ suspect }) => suspect === 'ignore');
+  return ignores ? [...metrics.map(qualityMetric), ...metrics] : [...metrics];
 }
 
 /** Returns whether the rule compares a device with its peers. */

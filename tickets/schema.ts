@@ -282,6 +282,9 @@ const GATEWAYS = `
     where labels ->> '$.gateway' is not null;
 `;
 
+/** What a citizen named the thing by, as a short hash. */
+const THINGS = 'alter table tickets add column thing text;';
+
 /** The tables of the tickets, as the steps that lead to them. */
 export const TICKET_SCHEMA: RoomSchema = {
   room: 'tickets',
@@ -298,5 +301,6 @@ export const TICKET_SCHEMA: RoomSchema = {
     WORDS,
     ASSETS,
     GATEWAYS,
+    THINGS,
   ],
 };

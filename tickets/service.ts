@@ -157,7 +157,7 @@ export class TicketService {
     const note = of.origin === 'citizen' ? 'reported by a citizen' : 'opened by hand';
     const alone = newTicket({ id, ...of, department: service.department }, { at: isoOf(atMs), by, note });
     const opening = { atMs, resolveMs: service.deadlineMs, alerts: [], extras };
-    const parent = same === null ? null : this.#nearest(of, same.withinM);
+    const parent = same === null ? null : this.#nearest(of, extras.thing ?? null, same.withinM);
     if (parent === null) return this.#writer.open({ ticket: alone, ...opening }, service, city);
     const ticket: Ticket = { ...alone, department: parent.department, parent: parent.id, relation: 'report' };
     const opened = this.#writer.open({ ticket, ...opening }, service, city);
@@ -259,14 +259,19 @@ export class TicketService {
     return { ...newTicket(of, opened), location, address, statement, asset, relation: 'part' };
   }
 
-  /** What is about the same asset is the same thing, and what is about another is not, however near. */
+  /**
+   * What is about the same asset is the same thing, and what is about another, or is named otherwise by its citizen, is
+   * not, however near.
+   */
   #nearest(
     { service, location, asset }: Pick<Ticket, 'service' | 'location' | 'asset'>,
+    thing: string | null,
     withinM: number,
   ): Ticket | null {
-    const [same] = asset === null ? [] : this.#tickets.findAbout(service, asset).sort((a, b) => rank(a) - rank(b));
+    const about = asset === null ? [] : this.#tickets.findAbout(service, asset, thing);
+    const [same] = about.sort((a, b) => rank(a) - rank(b));
     if (same !== undefined || location === null) return same ?? null;
-    const near = this.#tickets.findWithin(service, boxAround(location, withinM));
+    const near = this.#tickets.findWithin(service, boxAround(location, withinM), thing);
     const possible = near.filter((ticket) => asset === null || ticket.asset === null);
     return nearestOf(possible, location, withinM);
   }

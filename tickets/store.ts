@@ -11,6 +11,8 @@ export interface TicketExtras {
   readonly reporterHash?: Uint8Array | null;
   /** Whether its citizen reported something that no sensor measures. */
   readonly unmeasured?: boolean;
+  /** What its citizen named the thing by that it is about, as a short hash. */
+  readonly thing?: string | null;
   /** Its time to resolve, ms of working time; absent: that of its service. */
   readonly resolveMs?: number;
 }
@@ -36,10 +38,10 @@ export interface TicketStore {
   findGathering(key: string): Ticket | null;
   /** Returns the newest ticket of an alert, open or not; null where there is none. */
   findLast(rule: string, group: string): Ticket | null;
-  /** Returns the open tickets of a service in a box, without parts and reports of others. */
-  findWithin(service: string, box: Box): Ticket[];
-  /** Returns the open tickets of a service about an asset, without parts and reports of others. */
-  findAbout(service: string, asset: string): Ticket[];
+  /** Returns the open tickets of a service in a box, without parts, reports of others, and what names another thing. */
+  findWithin(service: string, box: Box, thing: string | null): Ticket[];
+  /** Returns the open tickets of a service about an asset, in the same way. */
+  findAbout(service: string, asset: string, thing: string | null): Ticket[];
   /** Reports whether an open report of a ticket says something that no sensor measures. */
   hasUnmeasured(id: string): boolean;
   /** Returns the open parts of a ticket. */
@@ -95,10 +97,11 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
   const children = db.prepare(`${SELECT_TICKETS} where parent = ? order by n`);
   const within = db.prepare(`
     ${SELECT_TICKETS} where service = ?1 and parent is null and status not in ('resolved', 'closed')
-      and lat between ?2 and ?3 and (?4 is null or lon between ?4 and ?5) order by n`);
+      and lat between ?2 and ?3 and (?4 is null or lon between ?4 and ?5)
+      and (?6 is null or thing is null or thing = ?6) order by n`);
   const about = db.prepare(`
-    ${SELECT_TICKETS} where asset = ? and service = ? and parent is null and status not in ('resolved', 'closed')
-    order by n`);
+    ${SELECT_TICKETS} where asset = ?1 and service = ?2 and parent is null and status not in ('resolved', 'closed')
+      and (?3 is null or thing is null or thing = ?3) order by n`);
   const unmeasured = db.prepare(`
     select 1 from tickets where parent = ? and relation = 'report' and unmeasured = 1
       and status not in ('resolved', 'closed') limit 1`);
@@ -160,20 +163,21 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
     findOpen: (rule, group) => one(open.get(rule, group)),
     findGathering: (key) => one(gathering.get(key)),
     findLast: (rule, group) => one(last.get(rule, group)),
-    findAbout: (service, asset) => about.all(asset, service).map(ticketOf),
+    findAbout: (service, asset, thing) => about.all(asset, service, thing).map(ticketOf),
     hasUnmeasured: (id) => unmeasured.get(id) !== undefined,
     openParts: (id) => parts.all(id).map(ticketOf),
     children: (id) => children.all(id).map(ticketOf),
-    findWithin: (service, { lat, lon }) =>
-      within.all(service, ...lat, lon?.[0] ?? null, lon?.[1] ?? null).map(ticketOf),
+    findWithin: (service, { lat, lon }, thing) =>
+      within.all(service, ...lat, lon?.[0] ?? null, lon?.[1] ?? null, thing).map(ticketOf),
     insert(ticket, extras = {}) {
-      const { gatherKey = null, reporterHash = null, resolveMs = null, unmeasured = false } = extras;
+      const { gatherKey = null, reporterHash = null, resolveMs = null, unmeasured = false, thing = null } = extras;
       const values = [
         ...openingValues(ticket),
         ['gather_key', gatherKey] as const,
         ['reporter_hash', reporterHash] as const,
         ['resolve_ms', resolveMs] as const,
         ['unmeasured', unmeasured ? 1 : 0] as const,
+        ['thing', thing] as const,
       ];
       const places = values.map(() => '?').join(', ');
       const sql = `insert into tickets (${values.map(([column]) => column).join(', ')}) values (${places})`;

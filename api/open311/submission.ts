@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Report, Reporter } from '../../citizens/index.ts';
 import { type Asset, type City, districtAt, type Service, type ServiceAttribute } from '../../domain/index.ts';
@@ -49,6 +50,7 @@ export function submissionOf(
     ...place,
     attributes: answers,
     asset: asset?.id ?? null,
+    ...thingNamed(service, answers),
     unmeasured: !isMeasured(service, answers),
     mediaUrl,
     ...(moreMedia.length === 0 ? {} : { moreMedia }),
@@ -194,6 +196,15 @@ function belongs(asset: Asset | undefined, service: Service): boolean {
 function assetNamed({ attributes }: Service, answers: Report['attributes'], { assets }: City): Asset | null {
   const asked = attributes.find(({ datatype, code }) => datatype === 'asset' && answers[code] !== undefined);
   return asked === undefined ? null : (assets.get(String(answers[asked.code])) ?? null);
+}
+
+/** What identifies the thing by the citizen's answers; a short hash, since words of citizens are not in the log. */
+function thingNamed({ attributes }: Service, answers: Report['attributes']): { readonly thing?: string } {
+  const named = attributes.flatMap(({ identifies, code }) =>
+    identifies && answers[code] !== undefined ? [[code, String(answers[code]).replace(/\s+/g, '').toLowerCase()]] : [],
+  );
+  if (named.length === 0) return {};
+  return { thing: createHash('sha256').update(JSON.stringify(named)).digest('hex').slice(0, 8) };
 }
 
 /** Whether the sensors of the service measure what the answers say; without `measured` nobody knows that they do. */

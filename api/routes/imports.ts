@@ -26,6 +26,7 @@ const Query = z.strictObject({
   device: Name.optional().describe('The device of rows that name none'),
   precision: z.enum(PRECISIONS).optional().describe('Of times that are numbers: by default ms, in line protocol ns'),
   rules: z.stringbool().default(false).describe('Whether the rules take the readings, too'),
+  train: z.stringbool().default(false).describe('Whether anomalies and forecasts learn from them; nothing fires'),
   file: Name.default('a file').describe('Its name, for the audit trail'),
   line: z.coerce.number().int().min(1).max(4_000_000_000).default(1).describe('The number of its first line'),
 });
@@ -50,10 +51,10 @@ export function importRoutes(app: App, { imports, city }: Pick<ApiDeps, 'imports
         },
       },
       async (request) => {
-        const { format, device = null, precision = null, rules, file, line } = request.query;
+        const { format, device = null, precision = null, rules, train, file, line } = request.query;
         const bytes = await bodyOf(request);
         const states = statesOf(city());
-        const asked = { format: format ?? formatOf(request), device, precision, rules, firstLine: line, states };
+        const asked = { format: format ?? formatOf(request), device, precision, rules, train, firstLine: line, states };
         return imports.run({ ...asked, bytes, file }, callerOf(request));
       },
     );

@@ -1,9 +1,8 @@
 import { decode as decodeMessagePack } from '@msgpack/msgpack';
-import { decode as decodeCbor } from 'cborg';
 import { compilePath } from '../../city-model/index.ts';
 import { type DeclaredFormat, excessOf, type Rejection } from '../../domain/index.ts';
-import { isObject, kindOf, type Past, readJson } from '../decode/format.ts';
-import { BoundedTokenizer } from '../decode/senml-cbor.ts';
+import { isObject, kindOf, nulsBehind, type Past, readJson } from '../decode/format.ts';
+import { cborIn } from '../decode/senml-cbor.ts';
 import { readFrame } from './frame.ts';
 import { readProtobuf } from './protobuf.ts';
 import { readSparkplug } from './sparkplug.ts';
@@ -25,7 +24,9 @@ export function contentOf(format: DeclaredFormat): Content {
   const named = NAMES[format.content];
   return (payload, past) => {
     try {
-      return read === null ? readSparkplug(payload, past) : { value: read(payload) };
+      if (read === null) return readSparkplug(payload, past);
+      const faults: Rejection[] = [];
+      return { value: read(payload, faults), faults };
     } catch (error) {
       return { reason: 'malformed', path: '$', detail: `not ${named}: ${(error as Error).message}`.slice(0, 300) };
     }
@@ -49,51 +50,64 @@ const NAMES: Readonly<Record<DeclaredFormat['content'], string>> = {
   base64: 'a frame of this layout in base64',
 };
 
-function readerOf(format: DeclaredFormat): (payload: Buffer) => unknown {
+/** Returns what a payload is, and adds what of it cannot be read; throws where nothing can. */
+type Read = (payload: Buffer, faults: Rejection[]) => unknown;
+
+function readerOf(format: DeclaredFormat): Read {
   const { layout, proto } = format;
   switch (format.content) {
     // Both have readers of their own.
     case 'sparkplug-b':
     case 'home-assistant':
     case 'json':
-      return (payload) => jsonOf(payload.toString('utf8'));
+      return jsonOf;
     case 'cbor':
-      return (payload) => cborOf(payload);
+      return (payload, faults) => plain(cborIn(payload, faults));
     case 'messagepack':
       return (payload) => messagePackOf(payload);
     case 'protobuf':
       return (payload) => readProtobuf(payload, proto!.types, proto!.message);
     case 'csv':
-      return (payload) => readCsv(payload.toString('utf8'), format.separator ?? ',', format.columns);
+      return (payload, faults) => readCsv(textOf(payload, faults), format.separator ?? ',', format.columns, faults);
     case 'key-value':
-      return (payload) => readPairs(payload.toString('utf8'), format.separator, format.equals);
+      return (payload, faults) => readPairs(textOf(payload, faults), format.separator, format.equals, faults);
     case 'ultralight':
-      return (payload) => readUltraLight(payload.toString('utf8'));
+      return (payload, faults) => readUltraLight(textOf(payload, faults), faults);
     case 'line-protocol':
-      return (payload) => readLineProtocol(payload.toString('utf8'));
+      return (payload, faults) => readLineProtocol(textOf(payload, faults), faults);
     case 'text':
-      return (payload) => payload.toString('utf8').trim();
+      return (payload, faults) => textOf(payload, faults).trim();
     case 'bytes':
       return (payload) => readFrame(payload, layout!);
     case 'hex':
     case 'base64':
-      return (payload) => readFrame(bytesOf(payload.toString('utf8').trim(), format.content as 'hex'), layout!);
+      return (payload, faults) => readFrame(bytesOf(textOf(payload, faults).trim(), format.content as 'hex'), layout!);
   }
 }
 
-function jsonOf(text: string): unknown {
-  const json = readJson(text);
+function jsonOf(payload: Buffer, faults: Rejection[]): unknown {
+  const json = readJson(payload.toString('utf8'));
   if ('reason' in json) throw new Error(json.detail.replace(/^not JSON: /, ''));
+  faults.push(...json.faults);
   return json.value;
 }
 
+/** A byte order mark is passed over; so are NUL bytes behind the text, but that is said. */
+function textOf(payload: Buffer, faults: Rejection[]): string {
+  let end = payload.length;
+  while (end > 0 && payload[end - 1] === 0) end--;
+  if (end < payload.length) faults.push(nulsBehind(payload.length - end, '$'));
+  const text = payload.toString('utf8', 0, end);
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}
+
 /** Adds the values of the frame inside a message, as `frame`. */
-function withFrame(read: (payload: Buffer) => unknown, { frame, layout }: DeclaredFormat) {
+function withFrame(read: Read, { frame, layout }: DeclaredFormat): Read {
   if (frame === null || layout === null) return read;
   const path = compilePath(frame.at);
   if (typeof path === 'string') throw new Error(path);
-  return (payload: Buffer): unknown => {
-    const message = read(payload);
+  return (payload, faults) => {
+    const message = read(payload, faults);
     const bytes = path.read(message);
     const values = readFrame(
       bytes instanceof Uint8Array ? Buffer.from(bytes) : bytesOf(String(bytes ?? ''), frame.encoding),
@@ -109,11 +123,6 @@ function bytesOf(text: string, encoding: 'hex' | 'base64'): Buffer {
 }
 
 /** Maps become objects; integers beyond 2^53 the nearest number. */
-function cborOf(payload: Buffer): unknown {
-  const tokenizer = new BoundedTokenizer(payload, { allowBigInt: true });
-  return plain(decodeCbor(payload, { useMaps: true, rejectDuplicateMapKeys: true, tokenizer }));
-}
-
 function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return Number(value);
   if (Array.isArray(value)) return value.map(plain);

@@ -80,6 +80,8 @@ export class DeclaredDecoder implements Format {
     const rejections: Rejection[] = [...faults];
     let counted = 0;
     for (const [i, row] of rows.items.entries()) {
+      // Refused already.
+      if (row === undefined) continue;
       if (this.#where !== null && !isTrue(this.#where.read(row))) continue;
       counted++;
       const reading = this.#readRow(row, rows.single ? rows.at : `${rows.at}[${i}]`, rejections);

@@ -1,3 +1,6 @@
+import type { Rejection } from '../../domain/index.ts';
+import { Unreadable } from '../decode/lenient-json.ts';
+
 /** Rows of a text format; a text that is none is thrown as an error with its place. */
 type Row = Record<string, unknown>;
 
@@ -14,16 +17,55 @@ function linesOf(text: string): string[] {
   return partsOf(text.replaceAll('\r\n', '\n'), '\n').filter((line) => line.trim() !== '');
 }
 
+/**
+ * Reads the parts of a text: one that cannot be read is refused, undefined is in its place, and the others are kept.
+ * Throws the first error where none can be read.
+ */
+function readEach<T, R>(
+  parts: readonly T[],
+  read: (part: T, at: number) => R,
+  pathOf: (at: number) => string,
+  faults: Rejection[],
+): (R | undefined)[] {
+  const before = faults.length;
+  let first: Error | null = null;
+  let good = 0;
+  const rows = parts.map((part, at) => {
+    try {
+      const row = read(part, at);
+      good++;
+      return row;
+    } catch (error) {
+      first ??= error as Error;
+      faults.push({ reason: 'malformed', path: pathOf(at), detail: (error as Error).message });
+      return undefined;
+    }
+  });
+  if (first === null || good > 0) return rows;
+  faults.length = before;
+  throw first as Error;
+}
+
+const item = (at: number): string => `$[${at}]`;
+const isRead = <T>(one: T | undefined): one is T => one !== undefined;
+
 /** Comma-separated values (RFC 4180) with one value a column; without `columns` the first line names them. */
-export function readCsv(text: string, separator: string, columns: readonly string[] | null): Row[] {
-  const lines = linesOf(text).map((line) => cellsOf(line, separator));
-  const names = columns ?? lines.shift() ?? [];
-  return lines.map((cells, i) => {
+export function readCsv(
+  text: string,
+  separator: string,
+  columns: readonly string[] | null,
+  faults: Rejection[],
+): (Row | undefined)[] {
+  const lines = linesOf(text);
+  const names = columns ?? cellsOf(lines.shift() ?? '', separator);
+  const read = (line: string, i: number) => {
+    const cells = cellsOf(line, separator);
     if (cells.length > names.length) {
       throw new Error(`line ${i + 1} has ${cells.length} values; there are ${names.length} columns`);
     }
     return rowOf(cells.map((cell, at) => [names[at]!, cell] as const));
-  });
+  };
+  return readEach(lines, read, item, faults);
 }
 
 /** Splits a line; a cell in double quotes may hold the separator, and a quote as two of them. */
@@ -50,50 +92,47 @@ function endOfQuote(line: string, from: number): number {
 }
 
 /** `temperature=21.5;humidity=40`: one row. */
-export function readPairs(text: string, separator: string | null, equals: string): Row {
+export function readPairs(text: string, separator: string | null, equals: string, faults: Rejection[]): Row {
   const parts = partsOf(text.replaceAll('\r\n', '\n').trim(), separator ?? '\n').map((part) => part.trim());
-  return rowOf(
-    parts
-      .filter((part) => part !== '')
-      .map((part) => {
-        const at = part.indexOf(equals);
-        if (at <= 0) throw new Error(`"${part.slice(0, 60)}" is no name, ${equals} and value`);
-        return [part.slice(0, at).trim(), part.slice(at + equals.length).trim()] as const;
-      }),
-  );
+  const read = (part: string) => {
+    const at = part.indexOf(equals);
+    if (at <= 0) throw new Error(`"${part.slice(0, 60)}" is no name, ${equals} and value`);
+    return [part.slice(0, at).trim(), part.slice(at + equals.length).trim()] as const;
+  };
+  const filled = parts.filter((part) => part !== '');
+  return rowOf(readEach(filled, read, () => '$', faults).filter(isRead));
 }
 
 /** UltraLight 2.0: `t|15|k|abc`, several groups behind `#`, a time before each; the time is the value `TimeInstant`. */
-export function readUltraLight(text: string): Row[] {
-  return partsOf(text.trim(), '#').map((group) => {
+export function readUltraLight(text: string, faults: Rejection[]): (Row | undefined)[] {
+  const read = (group: string) => {
     const parts = partsOf(group, '|');
     const time = parts.length % 2 === 1 ? parts.shift()! : null;
     if (parts.length === 0) throw new Error('no name|value in it');
     const pairs: (readonly [string, string])[] = time === null ? [] : [['TimeInstant', time]];
     for (let i = 0; i < parts.length; i += 2) pairs.push([parts[i]!, parts[i + 1]!]);
     return rowOf(pairs);
-  });
+  };
+  return readEach(partsOf(text.trim(), '#'), read, item, faults);
 }
 
 /** InfluxDB's line protocol: rows of `measurement`, `tags`, `fields`, and `timestamp` as a text. */
-export function readLineProtocol(text: string): Row[] {
-  return linesOf(text)
-    .filter((line) => !line.startsWith('#'))
-    .map((line) => {
-      const [key = '', fields = '', timestamp, more] = splitOutside(line.trim(), ' ').filter((part) => part !== '');
-      if (fields === '' || more !== undefined) throw new Error(`"${line.slice(0, 60)}" is no line of the protocol`);
-      const [measurement = '', ...tags] = splitOutside(key, ',');
-      return {
-        measurement: plain(measurement),
-        tags: rowOf(tags.map((tag) => pairOf(tag)).map(([name, value]) => [name, plain(value)] as const)),
-        fields: rowOf(
-          splitOutside(fields, ',')
-            .map((field) => pairOf(field))
-            .map(([name, value]) => [name, fieldValue(value)] as const),
-        ),
-        ...(timestamp === undefined ? {} : { timestamp }),
-      };
-    });
+export function readLineProtocol(text: string, faults: Rejection[]): (Row | undefined)[] {
+  const lines = linesOf(text).filter((line) => !line.startsWith('#'));
+  return readEach(lines, (line, at) => lineOf(line, `${item(at)}.fields`, faults), item, faults);
+}
+
+function lineOf(line: string, path: string, faults: Rejection[]): Row {
+  const [key = '', fields = '', timestamp, more] = splitOutside(line.trim(), ' ').filter((part) => part !== '');
+  if (fields === '' || more !== undefined) throw new Error(`"${line.slice(0, 60)}" is no line of the protocol`);
+  const [measurement = '', ...tags] = splitOutside(key, ',');
+  const pairs = readEach(splitOutside(fields, ','), pairOf, () => path, faults).filter(isRead);
+  return {
+    measurement: plain(measurement),
+    tags: rowOf(tags.map(pairOf).map(([name, value]) => [name, plain(value)] as const)),
+    fields: rowOf(pairs.map(([name, value]) => [name, fieldValue(value)] as const)),
+    ...(timestamp === undefined ? {} : { timestamp }),
+  };
 }
 
 /** Splits at a character that is neither escaped nor within double quotes. */
@@ -123,14 +162,13 @@ function pairOf(text: string): readonly [string, string] {
 
 const plain = (text: string): string => text.replace(/\\([,= \\"])/g, '$1');
 
-/** `1.5`, `3i`, `3u`, `t`, `true`, `"text"`. */
+/** `1.5`, `3i`, `3u`, `t`, `true`, `"text"`; any other is unreadable. */
 function fieldValue(text: string): unknown {
   if (text[0] === '"') return plain(text.slice(1, -1));
   if (/^(t|true)$/i.test(text)) return true;
   if (/^(f|false)$/i.test(text)) return false;
   const number = Number(/^-?\d+[iu]$/.test(text) ? text.slice(0, -1) : text);
-  if (text === '' || Number.isNaN(number)) throw new Error(`"${text.slice(0, 60)}" is no value of the protocol`);
-  return number;
+  return text === '' || Number.isNaN(number) ? new Unreadable(text) : number;
 }
 
 /** Of two values of one name the first counts. */

@@ -2,7 +2,7 @@ import { compilePath, isTrue, type Path } from '../../city-model/index.ts';
 import type { DeclaredFormat, EntryList, Rejection, ValueField } from '../../domain/index.ts';
 import { flatten } from '../decode/flatten.ts';
 import { isObject, shortened, shown } from '../decode/format.ts';
-import { memberOf } from '../decode/lenient-json.ts';
+import { memberOf, Unreadable } from '../decode/lenient-json.ts';
 
 /** The values of one reading, while they are read. */
 export interface Found {
@@ -138,7 +138,7 @@ function refusedEntry(path: string, detail: string): Rejection {
   return { reason: 'wrong-shape', path, detail };
 }
 
-/** All numbers below a path; texts count where they are numbers. */
+/** All numbers below a path, and what stands for one that is none; texts count where they are numbers. */
 function flattenOf(path: Path, numberOf: (text: string) => number | null, ignored: Ignored): Values {
   const atRoot = shownPath(path, '$');
   return (row, found) => {
@@ -147,25 +147,33 @@ function flattenOf(path: Path, numberOf: (text: string) => number | null, ignore
     const root = found.at === '$' ? atRoot : shownPath(path, found.at);
     if (isFlat(below)) {
       for (const name in below) {
-        const value = typeof below[name] === 'string' ? numberOf(below[name]) : below[name];
-        if (isTaken(name, value, found)) found.paths[name] = root + cachedMember(name);
+        if (isTaken(name, below[name], found)) found.paths[name] = root + cachedMember(name);
       }
       return;
     }
     const { metrics, paths, rejections } = flatten(below, root);
     found.rejections.push(...rejections);
     for (const name in metrics) {
-      const value = typeof metrics[name] === 'string' ? numberOf(metrics[name]) : metrics[name];
-      if (isTaken(name, value, found)) found.paths[name] = paths[name]!;
+      if (isTaken(name, metrics[name], found)) found.paths[name] = paths[name]!;
     }
   };
 
-  function isTaken(name: string, value: unknown, { metrics }: Found): boolean {
-    if ((typeof value !== 'number' && typeof value !== 'boolean') || name === '__proto__') return false;
+  function isTaken(name: string, given: unknown, { metrics }: Found): boolean {
+    const value = typeof given === 'string' ? (numberOf(given) ?? given) : given;
+    if ((typeof value !== 'number' && typeof value !== 'boolean' && !isNoNumber(value)) || name === '__proto__')
+      return false;
     if (ignored(name) || Object.hasOwn(metrics, name)) return false;
     metrics[name] = value;
     return true;
   }
+}
+
+const NO_NUMBER = /^\s*[+-]?(nan|inf|infinity)\s*$/i;
+
+/** Whether a value is what a program writes where it has no number. It is refused where it is. */
+function isNoNumber(value: unknown): boolean {
+  if (typeof value === 'string') return NO_NUMBER.test(value);
+  return value instanceof Unreadable && !value.text.startsWith('"');
 }
 
 /** The most common shape: few fields with short names, and nothing below them. */

@@ -46,7 +46,7 @@ function decodeUplink(payload: Buffer, receivedAt: number, codec: Codec | null):
   if (object === null) return withoutObject(body);
   const { rejections, ...flat } = flatten(object, path);
   const reading: RawReading = { path, units: null, ...timeOf(body, receivedAt), ...flat, numbersAsTexts: true };
-  const { devAddr: session, fCnt: counter = 0, fPort: port, data: frame } = body;
+  const { devAddr: session, fCnt: counter, fPort: port, data: frame } = body;
   const uplink = uplinkOf({ session, counter, port, frame, fields: flat.metrics });
   const faults = [...faultsUnder(json, '$.object'), ...found.faults];
   return { readings: [reading], rejections: [...faults, ...rejections], ...uplink };

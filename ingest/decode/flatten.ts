@@ -128,7 +128,7 @@ export function codedOf(codec: Codec, frame: unknown, port: unknown, receivedAtM
 
 /** What identifies the uplink of a LoRaWAN device. */
 interface Frame {
-  /** The session, by its key or address. */
+  /** The session, by its key or address; undefined where the network server does not say it. */
   readonly session: unknown;
   readonly counter: unknown;
   readonly port: unknown;
@@ -139,11 +139,14 @@ interface Frame {
 }
 
 /**
- * Proto3 JSON omits zero: without a counter it is the first frame. A counter without its session has no meaning. The
- * content belongs to it: the counter of a device with a fixed session (ABP) starts again when the device does.
+ * Proto3 JSON omits zero: in a session, a frame without a counter is the first one. Without the session (ChirpStack
+ * before 3.11) the counter must be there. The content belongs to it: the counter of a device with a fixed session (ABP)
+ * starts again when the device does.
  */
 export function uplinkOf({ session, counter, port, frame, fields }: Frame): { uplink?: string } {
-  if (typeof session !== 'string' || session === '' || !Number.isInteger(counter)) return {};
+  const name = typeof session === 'string' ? session : '';
+  const number = name === '' ? counter : (counter ?? 0);
+  if (!Number.isInteger(number)) return {};
   const content = typeof frame === 'string' && frame !== '' ? frame : JSON.stringify(fields);
-  return { uplink: `${session}:${counter}:${Number(port ?? 0)}:${content}` };
+  return { uplink: `${name}:${number as number}:${Number(port ?? 0)}:${content}` };
 }

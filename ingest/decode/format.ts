@@ -173,8 +173,13 @@ function withoutNuls(text: string, payload: Buffer | string, path: string): Read
   while (text.charCodeAt(end - 1) === 0) end--;
   const read = parse(text.slice(text.charCodeAt(0) === 0xfeff ? 1 : 0, end), payload, path);
   if ('reason' in read) return read;
-  const detail = `NUL bytes behind the JSON (${text.length - end}) are no part of it; send the text without them`;
-  return { ...read, faults: [{ reason: 'malformed', path, detail }, ...read.faults] };
+  return { ...read, faults: [nulsBehind(text.length - end, path), ...read.faults] };
+}
+
+/** Says that NUL bytes behind a message were passed over. */
+export function nulsBehind(count: number, path: string): Rejection {
+  const detail = `NUL bytes behind the message (${count}) are no part of it; send it without them`;
+  return { reason: 'malformed', path, detail };
 }
 
 function repetition(path: string): Rejection {

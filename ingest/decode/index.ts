@@ -17,6 +17,7 @@ export {
   NO_FORMATS,
   type Past,
   type RawReading,
+  readJson,
 } from './format.ts';
 export { native } from './native.ts';
 

@@ -26,6 +26,7 @@ const MOST_REPEATED = 64;
 const SPACE = /[ \t\r\n]*/y;
 /** What may stand in the place of a value: no bracket, quote or colon, by which other parts are found. */
 const TOKEN = /[^\s,:"'[\]{}]*/y;
+const DECIMALS = /,\d+(?=[ \t\r\n]*[,}])/y;
 const LITERAL = /^(-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|true|false|null)$/;
 
 /**
@@ -81,7 +82,7 @@ class Reader implements LenientJson {
       if (typeof key !== 'string') throw new Lost();
       this.#take(':');
       this.#path.push(memberOf(key));
-      const value = this.#read();
+      const value = this.#withComma(this.#read());
       const isRepeated = Object.hasOwn(object, key) && !Object.is(object[key], value);
       if (isRepeated && this.repeated.length < MOST_REPEATED) this.repeated.push(this.#path.join(''));
       this.#path.pop();
@@ -133,6 +134,12 @@ class Reader implements LenientJson {
     // An item of a list that is missing would move those behind it.
     if (token === '' && this.#path.at(-1)!.startsWith('[')) throw new Lost();
     return LITERAL.test(token) ? JSON.parse(token) : this.#bad(token);
+  }
+
+  /** `"a": 1,5` in an object: a number with a decimal comma. Where the next key should be there are digits alone. */
+  #withComma(value: unknown): unknown {
+    const digits = Number.isInteger(value) ? this.#match(DECIMALS) : '';
+    return digits === '' ? value : this.#bad(`${value as number}${digits}`);
   }
 
   #bad(text: string): Unreadable {

@@ -1,6 +1,6 @@
-import { decode as decodeCbor, type TagDecoder, type Token, Tokenizer, Type } from 'cborg';
+import { decodeFirst, type TagDecoder, type Token, Tokenizer, Type } from 'cborg';
 import type { Rejection } from '../../domain/index.ts';
-import { type Decoded, type Format, kindOf } from './format.ts';
+import { type Decoded, type Format, kindOf, nulsBehind } from './format.ts';
 import { resolvePack } from './senml-pack.ts';
 
 /** SenML CBOR (`devices/{id}/senml-cbor`), RFC 8428 §6: the records of SenML JSON with integer labels. */
@@ -32,24 +32,35 @@ function decode(payload: Buffer, receivedAt: number): Decoded | Rejection {
   if ('reason' in parsed) return parsed;
   if (!Array.isArray(parsed.value)) return resolvePack(parsed.value, receivedAt);
   const pack = recordsOf(parsed.value);
-  return 'reason' in pack ? pack : resolvePack(pack, receivedAt);
+  const decoded = 'reason' in pack ? pack : resolvePack(pack, receivedAt);
+  if ('reason' in decoded || parsed.faults.length === 0) return decoded;
+  return { ...decoded, rejections: [...parsed.faults, ...decoded.rejections] };
 }
 
-function parse(payload: Buffer): { value: unknown } | Rejection {
+function parse(payload: Buffer): { value: unknown; faults: readonly Rejection[] } | Rejection {
+  const faults: Rejection[] = [];
   try {
-    const tokenizer = new BoundedTokenizer(payload, { allowBigInt: true });
-    return { value: decodeCbor(payload, { useMaps: true, rejectDuplicateMapKeys: true, tags: TAGS, tokenizer }) };
+    return { value: cborIn(payload, faults, TAGS), faults };
   } catch (error) {
     const why = (error as Error).message.replace(/^CBOR decode error: /, '');
     return { reason: 'malformed', path: '$', detail: `not CBOR: ${why}` };
   }
 }
 
+/** Returns the value of a payload, with maps for objects. NUL bytes behind it are passed over, which is said. */
+export function cborIn(payload: Buffer, faults: Rejection[], tags: Record<number, TagDecoder> = {}): unknown {
+  const tokenizer = new BoundedTokenizer(payload, { allowBigInt: true });
+  const [value, rest] = decodeFirst(payload, { useMaps: true, rejectDuplicateMapKeys: true, tags, tokenizer });
+  if (rest.some((byte) => byte !== 0)) throw new Error('there is more behind its first item');
+  if (rest.length > 0) faults.push(nulsBehind(rest.length, '$'));
+  return value;
+}
+
 /**
  * Limits the depth: cborg recurses for each level, and a deep message would overflow the stack at an unpredictable
  * depth.
  */
-export class BoundedTokenizer extends Tokenizer {
+class BoundedTokenizer extends Tokenizer {
   /** The number of items that each open array, map or tag still needs. */
   readonly #open: number[] = [];
 

@@ -60,7 +60,8 @@ function decodeMessage(body: Body, message: Body): Decoded | Rejection {
   if (Object.keys(object).length === 0) return withoutObject(message);
   const { rejections, ...flat } = flatten(object, path);
   const reading: RawReading = { path, units: null, ...timeOf(body, message), ...flat, numbersAsTexts: true };
-  const { session_key_id: session, f_cnt: counter = 0, f_port: port, frm_payload: frame } = message;
+  const { f_cnt: counter, f_port: port, frm_payload: frame } = message;
+  const session = message.session_key_id ?? (isObject(body.end_device_ids) ? body.end_device_ids.dev_addr : undefined);
   return { readings: [reading], rejections, ...uplinkOf({ session, counter, port, frame, fields: flat.metrics }) };
 }
 

@@ -18,9 +18,9 @@ export interface ImportOptions extends TextOptions, RowOptions {
  */
 export function importParts(
   bytes: Uint8Array,
-  { format, rules, states, measured, ...options }: ImportOptions,
+  { format, rules, train, states, measured, ...options }: ImportOptions,
 ): readonly Part[] {
-  const rows = new RowCollector({ rules, states, measured });
+  const rows = new RowCollector({ rules, train, states, measured });
   const text = textOf(bytes);
   if (format === 'csv') readCsv(text, options, rows);
   else readLines(text, options, rows);

@@ -26,6 +26,8 @@ export interface PartHeader {
   readonly metrics: readonly (readonly [field: string, unit: string | null, text?: string])[];
   /** Whether the rules take the readings, too. */
   readonly rules: boolean;
+  /** Whether anomalies and forecasts learn from them, and nothing fires. */
+  readonly train?: true;
   /** Whether its values are as devices measured them, stored before: they are corrected as live ones are. */
   readonly measured?: true;
   /** Rows that could not be read, and how many of them are in none of the faults. */
@@ -58,8 +60,9 @@ const ROW_BYTES = { ts: 8, value: 8, device: 4, line: 4 } as const;
 
 /** Compresses a part, and names it by its content. */
 export function packPart(header: Omit<PartHeader, 'id'>, columns: PartColumns): Part {
-  const { devices, metrics, rules } = header;
-  const hash = createHash('sha256').update(JSON.stringify([devices, metrics, rules]));
+  const { devices, metrics, rules, train } = header;
+  const named = [devices, metrics, rules, ...(train === undefined ? [] : [train])];
+  const hash = createHash('sha256').update(JSON.stringify(named));
   for (const column of [columns.ts, columns.value, columns.device, columns.metric]) hash.update(bytesOf(column));
   const id = hash.digest('hex');
   const packed = [differences(columns.ts), columns.value, columns.device, padded(columns.metric)];

@@ -78,7 +78,7 @@ export class ImportReader {
     // What the city or the registry refused can be imported again once these are changed.
     if (!isMeasured && first === null && report.refused === unreadIn(header)) this.#unsaved.set(header.id, seq);
     return {
-      imported: { report, tallies, forRules: header.rules, isCounted: !isMeasured },
+      imported: { report, tallies, forRules: header.rules, trains: header.train === true, isCounted: !isMeasured },
       replaced: part.readings,
       ...(texts.size === 0 ? {} : { texts }),
       actions,
@@ -107,7 +107,7 @@ const unreadIn = ({ faults, more }: PartHeader) => faults.reduce((sum, { count }
 function repeated(header: PartHeader): NonNullable<Outcome['imported']> {
   const all = header.rows + unreadIn(header);
   const report = { rows: all, stored: 0, refused: 0, repeated: all, faults: [], more: 0 };
-  return { report, tallies: [], forRules: false, isCounted: true };
+  return { report, tallies: [], forRules: false, trains: false, isCounted: true };
 }
 
 /** Reads the rows of one part. */

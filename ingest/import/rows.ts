@@ -15,6 +15,8 @@ const MOST_METRICS = 65_536;
 export interface RowOptions {
   /** Whether the rules take the readings, too. */
   readonly rules: boolean;
+  /** Whether what rules learn of the past is learned from them; without `rules`. */
+  readonly train?: boolean | undefined;
   /** Fields whose values may be texts: those of states and texts. */
   readonly states?: readonly string[] | undefined;
   /** Whether the values are as they were measured, so that calibrations apply. */
@@ -24,6 +26,7 @@ export interface RowOptions {
 /** Gathers the rows that a parser reads, and cuts them into parts. */
 export class RowCollector {
   readonly #rules: boolean;
+  readonly #train: boolean;
   readonly #states: ReadonlySet<string>;
   readonly #measured: boolean;
   readonly #parts: Part[] = [];
@@ -37,8 +40,9 @@ export class RowCollector {
   #metrics = new Names();
   #faults = new FaultSums();
 
-  constructor({ rules, states = [], measured = false }: RowOptions) {
+  constructor({ rules, train = false, states = [], measured = false }: RowOptions) {
     this.#rules = rules;
+    this.#train = train && !rules;
     this.#measured = measured;
     this.#states = new Set(states);
   }
@@ -95,8 +99,11 @@ export class RowCollector {
       return text === undefined ? [field, unit] : [field, null, text];
     });
     const [faults, more, rules] = [this.#faults.list(), this.#faults.more, this.#rules];
-    const measured = this.#measured ? ({ measured: true } as const) : {};
-    const header = { rows, devices: this.#devices.list, metrics, rules, ...measured, faults, more };
+    const marks = {
+      ...(this.#train ? { train: true as const } : {}),
+      ...(this.#measured ? { measured: true as const } : {}),
+    };
+    const header = { rows, devices: this.#devices.list, metrics, rules, ...marks, faults, more };
     this.#parts.push(packPart(header, { ...columns, line: of(this.#line) }));
     this.#rows = 0;
     this.#devices = new Names();

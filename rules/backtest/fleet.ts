@@ -1,4 +1,11 @@
-import type { KnownDevice, ReadingColumns, ScannedReadings } from '../../domain/index.ts';
+import {
+  isQuality,
+  type KnownDevice,
+  measuredMetric,
+  type ReadingColumns,
+  type ScannedReadings,
+  SUSPECT,
+} from '../../domain/index.ts';
 import type { BacktestDevice } from './input.ts';
 
 /**
@@ -78,5 +85,48 @@ export class Fleet {
   #next(): { readonly index: number; readonly ms: number } | null {
     while (this.#waiting.length > 0 && this.#known[this.#waiting.at(-1)!.index] === 1) this.#waiting.pop();
     return this.#waiting.at(-1) ?? null;
+  }
+}
+
+/** The qualities of values. In a scan they come right before the values of their device and time. */
+export class Qualities {
+  /** By the place of a metric in the query: that of the metric whose quality it is; −1: it is none. */
+  readonly #of: Int32Array;
+  /** Places of the metrics that are suspect at the present device and time. */
+  readonly #suspect = new Set<number>();
+  #device = -1;
+  #ts = Number.NaN;
+
+  /** `metrics`: those of the query, qualities first. */
+  constructor(metrics: readonly string[]) {
+    this.#of = Int32Array.from(metrics, (name) => (isQuality(name) ? metrics.indexOf(measuredMetric(name)) : -1));
+  }
+
+  /** Returns the values of the next rows of a scan, with those marked that are suspect. */
+  read({ length, device, metric, ts, value }: ReadingColumns): ReadingColumns {
+    const values = { length: 0, device: [] as KnownDevice[], metric: [] as number[], ts: [] as number[] };
+    const into = { ...values, value: [] as number[], suspect: new Set<number>() };
+    for (let row = 0; row < length; row++) {
+      this.#moveTo(device[row]!.index, ts[row]!);
+      const of = this.#of[metric[row]!]!;
+      if (of !== -1) {
+        if (value[row] === SUSPECT) this.#suspect.add(of);
+        continue;
+      }
+      if (this.#suspect.has(metric[row]!)) into.suspect.add(into.length);
+      into.length++;
+      into.device.push(device[row]!);
+      into.metric.push(metric[row]!);
+      into.ts.push(ts[row]!);
+      into.value.push(value[row]!);
+    }
+    return into;
+  }
+
+  #moveTo(device: number, ts: number): void {
+    if (device === this.#device && ts === this.#ts) return;
+    this.#device = device;
+    this.#ts = ts;
+    this.#suspect.clear();
   }
 }

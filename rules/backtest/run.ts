@@ -4,9 +4,11 @@ import {
   FAULT_GROUP,
   type HistoryStore,
   isoOf,
+  isQuality,
   type KnownDevice,
   LamppostError,
   LIMIT_GROUP,
+  type ReadingColumns,
   type Rule,
   type ScannedReadings,
   type ScanQuery,
@@ -14,9 +16,9 @@ import {
 } from '../../domain/index.ts';
 import { takes } from '../engine/compiled.ts';
 import { createRuleEngine, type RuleEngine } from '../engine/index.ts';
-import { createMetricTable, metricsOf, reachOf } from '../reach.ts';
+import { createMetricTable, metricsOf, reachOf, withQualities } from '../reach.ts';
 import { Comparison } from './compare.ts';
-import { Fleet } from './fleet.ts';
+import { Fleet, Qualities } from './fleet.ts';
 import type { BacktestInput } from './input.ts';
 import type {
   BacktestDifference,
@@ -81,6 +83,8 @@ class Run {
   readonly #input: BacktestInput;
   readonly #beginMs: number;
   readonly #fleet: Fleet;
+  /** Null where no rule asks for them. */
+  readonly #qualities: Qualities | null;
   readonly #engine: RuleEngine;
   readonly #now: Tally;
   readonly #inForce: { readonly id: string; readonly tally: Tally; readonly comparison: Comparison } | null = null;
@@ -93,12 +97,13 @@ class Run {
     const { rule, inForce, fromMs, toMs, calendars, zone } = input;
     const rules = inForce === null ? [rule] : [rule, inForce];
     const devices = input.devices.filter((device) => rules.some((one) => takes(one, device)));
-    const metrics = metricNames(rules, devices, input.metrics);
+    const metrics = withQualities(rules, metricNames(rules, devices, input.metrics));
     this.#input = input;
     this.#beginMs = fromMs - Math.max(...rules.map(reachOf));
     this.#atMs = this.#beginMs;
     this.query = { devices: devices.map(({ id }) => id), metrics, fromMs: this.#beginMs, toMs };
     this.#fleet = new Fleet(devices, this.#beginMs);
+    this.#qualities = metrics.some(isQuality) ? new Qualities(metrics) : null;
     // The engine's number of a metric is its index in the query.
     this.#engine = createRuleEngine({ metrics: createMetricTable(metrics), gaps: false });
     const tallyOf = (one: Rule, listener: IncidentListener | null) => {
@@ -182,12 +187,18 @@ class Run {
   #replay(batch: ScannedReadings, from: number, to: number): void {
     for (let row = from; row < to; ) {
       const { end, device, ms } = this.#fleet.nextArrival(batch, row, to);
-      if (end > row) this.#apply(this.#engine.replay(this.#fleet.columns(batch, row, end), ++this.#seq));
+      if (end > row) this.#apply(this.#engine.replay(this.#columns(batch, row, end), ++this.#seq));
       if (device !== null) this.#announce(device, ms);
       row = end;
     }
-    this.#readings += to - from;
     this.#atMs = Math.max(this.#atMs, batch.ts[to - 1]!);
+  }
+
+  #columns(batch: ScannedReadings, from: number, to: number): ReadingColumns {
+    const all = this.#fleet.columns(batch, from, to);
+    const columns = this.#qualities?.read(all) ?? all;
+    this.#readings += columns.length;
+    return columns;
   }
 
   #register(untilMs: number): void {

@@ -43,7 +43,7 @@ export interface CompiledRule {
   readonly timed: boolean;
   /** Groups are districts or the city. */
   readonly grouped: boolean;
-  /** One clause of one metric for each device, without calendar, lateness or silence, as most rules are. */
+  /** One clause of one metric for each device that takes all values, without calendar, lateness or silence, as most rules are. */
   readonly plain: boolean;
   /** It compares with peers. */
   readonly peers: boolean;
@@ -130,12 +130,13 @@ function compileCondition(rule: Rule, metrics: MetricTable) {
   };
 }
 
-function isPlain({ when, quorum, latenessMs, active, onNoData }: Rule, clauses: number): boolean {
+function isPlain({ when, quorum, latenessMs, suspect, active, onNoData }: Rule, clauses: number): boolean {
   return (
     clauses === 1 &&
     !('of' in when) &&
     quorum === null &&
     latenessMs === null &&
+    suspect === undefined &&
     active === null &&
     onNoData === 'keep' &&
     when.kind !== 'absent'
@@ -224,9 +225,23 @@ export const NO_RULES: RuleSet = { byId: new Map(), byMetric: [], ofAny: [], ear
 
 /** What decides when alerts begin and end; the rest of a rule is words, and what is done about them. */
 function decidingOf({ forEach, where, when, quorum, active, severity, steps, limit, ...rule }: Rule): string {
-  const { forMs, keepFiringForMs, latenessMs, onNoData, noDataAfterMs, noDataGraceMs, noDataForMs, flapping } = rule;
+  const { forMs, keepFiringForMs, latenessMs, suspect, onNoData, noDataAfterMs } = rule;
+  const { noDataGraceMs, noDataForMs, flapping } = rule;
   const times = { forMs, keepFiringForMs, latenessMs, noDataAfterMs, noDataGraceMs, noDataForMs };
-  const deciding = { forEach, where, when, quorum, active, severity, steps, limit, onNoData, flapping, ...times };
+  const deciding = {
+    forEach,
+    where,
+    when,
+    quorum,
+    active,
+    severity,
+    steps,
+    limit,
+    suspect,
+    onNoData,
+    flapping,
+    ...times,
+  };
   return JSON.stringify(deciding, isOfState);
 }
 

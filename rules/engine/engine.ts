@@ -9,7 +9,8 @@ import {
   type Rule,
   type Transition,
 } from '../../domain/index.ts';
-import { TRUE } from './clauses/index.ts';
+import { AbsentState } from './clauses/absent.ts';
+import { type ClauseState, TRUE } from './clauses/index.ts';
 import { type CompiledRule, compileRules, NO_RULES, takes } from './compiled.ts';
 import { DueQueue, dueK, silenceK } from './due.ts';
 import { explainPlan, explainRule } from './explain.ts';
@@ -110,6 +111,14 @@ class Engine implements RuleEngine, ChangeContext {
   step(readings: ReadingColumns, moment: Moment): Transition[] {
     this.#enter(moment);
     for (let row = 0; row < readings.length; row++) this.#read(readings, row);
+    return this.#leave();
+  }
+
+  train(readings: ReadingColumns, moment: Moment): Transition[] {
+    this.#enter(moment);
+    const learners = new Set<ClauseState>();
+    for (let row = 0; row < readings.length; row++) this.#learn(readings, row, learners);
+    for (const clause of learners) clause.endLesson();
     return this.#leave();
   }
 
@@ -313,15 +322,32 @@ class Engine implements RuleEngine, ChangeContext {
 
   // Readings
 
-  #read({ device, metric, ts, value }: ReadingColumns, row: number): void {
+  #read({ device, metric, ts, value, suspect }: ReadingColumns, row: number): void {
     const plan = this.#plans[device[row]!.index];
     if (plan === undefined) return;
     const members = plan.byMetric[metric[row]!] ?? planMetric(plan, metric[row]!, this.#rules, this.k);
+    const isSuspect = suspect?.has(row) ?? false;
     for (let i = 0; i < members.length; i++) {
       const member = members[i]!;
       try {
         if (member.rule.plain) this.#takePlain(member as Instance, metric[row]!, ts[row]!, value[row]!);
-        else this.#take(member, metric[row]!, ts[row]!, value[row]!);
+        else this.#take(member, metric[row]!, ts[row]!, value[row]!, isSuspect);
+      } catch (error) {
+        this.#disable(member.rule, error);
+      }
+    }
+  }
+
+  #learn({ device, metric, ts, value }: ReadingColumns, row: number, learners: Set<ClauseState>): void {
+    const plan = this.#plans[device[row]!.index];
+    if (plan === undefined) return;
+    for (const member of plan.byMetric[metric[row]!] ?? planMetric(plan, metric[row]!, this.#rules, this.k)) {
+      try {
+        for (const clause of member.clauses) {
+          if (!clause.reads(metric[row]!) || !clause.learn(ts[row]! - this.civil, value[row]!, this)) continue;
+          learners.add(clause);
+          this.touch(member.owner);
+        }
       } catch (error) {
         this.#disable(member.rule, error);
       }
@@ -340,15 +366,18 @@ class Engine implements RuleEngine, ChangeContext {
     if (instance.phase !== 'inactive') this.schedule(instance);
   }
 
-  #take(member: Member, metric: number, ts: number, value: number): void {
+  #take(member: Member, metric: number, ts: number, value: number, isSuspect: boolean): void {
     const { owner, clauses, rule } = member;
-    const { latenessMs } = rule.rule;
+    const { latenessMs, suspect } = rule.rule;
+    const isIgnored = isSuspect && suspect === 'ignore';
     // Also for `absent`: what a device sends of days ago does not say that it measures now.
     if (latenessMs !== null && this.k + this.offset - ts > latenessMs) return;
     let took = false;
     for (let i = 0; i < clauses.length; i++) {
       const clause = clauses[i]!;
       if (!clause.reads(metric)) continue;
+      // Whatever it is worth: the device is not silent.
+      if (isIgnored && !(clause instanceof AbsentState)) continue;
       if (!clause.take(metric, ts - this.civil, value, this)) continue;
       clause.judge(this);
       took = true;

@@ -56,6 +56,8 @@ export interface RuleEngine {
   deviceRevoked(device: KnownDevice, moment: Moment): Transition[];
   /** Reads readings in journal order. Readings of unknown devices are ignored. */
   step(readings: ReadingColumns, moment: Moment): Transition[];
+  /** Lets anomalies and forecasts learn from readings of the past. No verdict changes by it, and nothing fires. */
+  train(readings: ReadingColumns, moment: Moment): Transition[];
   /**
    * Reads stored readings in order of time, for backtests: `ts` of each is its engine time. All transitions get their
    * ids in block `seq`.

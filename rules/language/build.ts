@@ -47,6 +47,7 @@ export function buildRule(
     forMs: written.for,
     keepFiringForMs: written.keep_firing_for,
     latenessMs: written.lateness ?? null,
+    ...(written.suspect === 'ignore' ? { suspect: written.suspect } : {}),
     active: written.active ?? null,
     severity,
     steps,

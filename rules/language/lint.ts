@@ -29,8 +29,11 @@ const LONGEST_TRAINING_DAYS = 60;
  * window are left out: how many there are is not known.
  */
 export function* doubtsOf(rule: Rule, when: Raw, city: City): Generator<Fault> {
-  if (rule.forEach !== 'device' && rule.quorum === null) return;
   const profiles = rule.profiles.map((id) => city.profiles.get(id)!);
+  if (rule.suspect === 'ignore' && !profiles.some(({ quality }) => quality)) {
+    yield [['suspect'], 'no profile of the rule has the quality of values; write "quality: true" in profiles.yaml'];
+  }
+  if (rule.forEach !== 'device' && rule.quorum === null) return;
   const [fastest] = profiles.toSorted((a, b) => a.intervalMs - b.intervalMs);
   if (fastest === undefined) return;
   const leaves = [...leavesOf(when)];

@@ -128,6 +128,7 @@ export const RuleSchema = strict({
   for: Duration.default(0),
   keep_firing_for: Duration.default(0),
   lateness: Positive.optional(),
+  suspect: z.enum(['take', 'ignore']).default('take'),
   active: Name.optional(),
   severity: z.union([SeverityName, z.partialRecord(SeverityName, z.number())]),
   on_no_data: z.enum(['keep', 'resolve', 'alert']).default('keep'),

@@ -18,6 +18,8 @@ export interface Reading {
   readonly metric: string;
   readonly ts: number;
   readonly value: number;
+  /** Whether its message calls it suspect. */
+  readonly isSuspect: boolean;
 }
 
 /** A device of a case, and the time of its registration. */
@@ -122,8 +124,8 @@ export class Case {
       return [];
     }
     return Array.from({ length: count }, (_, n) => {
-      const ts = this.startMs + written.at + n * everyMs;
-      return metrics.map((metric) => ({ device, metric, ts, value: valueAt(written[metric] as Value, n, count) }));
+      const reading = { device, ts: this.startMs + written.at + n * everyMs, isSuspect: written.suspect === true };
+      return metrics.map((metric) => ({ ...reading, metric, value: valueAt(written[metric] as Value, n, count) }));
     }).flat();
   }
 

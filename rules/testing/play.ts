@@ -71,9 +71,10 @@ export class Play {
     return { state, severity, value, explanation };
   }
 
-  #read({ device, metric, ts, value }: Case['readings'][number]): void {
+  #read({ device, metric, ts, value, isSuspect }: Case['readings'][number]): void {
     const number = this.#metrics.indexOf(metric);
-    const columns = { length: 1, device: [device], metric: [number], ts: [ts], value: [value] };
+    const suspect = isSuspect ? new Set([0]) : null;
+    const columns = { length: 1, device: [device], metric: [number], ts: [ts], value: [value], suspect };
     this.#record(this.#engine.replay(columns, ++this.#seq));
   }
 

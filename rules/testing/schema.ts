@@ -36,7 +36,8 @@ const Value = z.union([z.number(), z.tuple([z.number(), z.number()])], {
   error: unless('a value is a number, or [first, last] of a ramp'),
 });
 
-const WORDS = { at: At, device: DeviceId.optional(), for: Duration.optional(), every: Positive.optional() };
+const SPAN = { for: Duration.optional(), every: Positive.optional() };
+const WORDS = { at: At, device: DeviceId.optional(), ...SPAN, suspect: z.literal(true).optional() };
 /** All other keys are metrics. */
 const Readings = z.object(WORDS).catchall(Value);
 

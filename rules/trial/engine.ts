@@ -2,15 +2,19 @@ import {
   type City,
   type Device,
   type HistoryStore,
+  isQuality,
   type KnownDevice,
   LamppostError,
   type MetricTable,
   type PointsSlice,
+  qualityMetric,
   type ReadOptions,
   type Rule,
+  SUSPECT,
   type Transition,
 } from '../../domain/index.ts';
 import { createRuleEngine, type Explanation } from '../engine/index.ts';
+import type { TrialValue } from './read.ts';
 
 /** Readings between two turns of the event loop, since the thread has other work, too: about a millisecond. */
 const ROWS_AT_ONCE = 200;
@@ -25,7 +29,7 @@ export interface TrialEngine {
    */
   warmUp(series: readonly StoredSeries[], signal?: AbortSignal): Promise<number>;
   /** Reads the values of one reading of a device at an engine time. What came due before then comes first. */
-  feed(device: string, tsMs: number, values: readonly { metric: number; value: number }[], atMs: number): Transition[];
+  feed(device: string, tsMs: number, values: readonly TrialValue[], atMs: number): Transition[];
   /** Explains the rule's alert for a device, also where the rule does not apply to it. */
   explain(device: string): Explanation;
 }
@@ -53,6 +57,7 @@ export function createTrialEngine(
       metric: values.map(({ metric }) => metric),
       ts: values.map(() => tsMs),
       value: values.map(({ value }) => value),
+      suspect: new Set(values.flatMap(({ isSuspect }, i) => (isSuspect ? [i] : []))),
     };
     return engine.step(columns, moment);
   };
@@ -60,8 +65,11 @@ export function createTrialEngine(
   return {
     async warmUp(series, signal) {
       let rows = 0;
-      for (const { device, metric, ts, value } of inOrder(series)) {
-        feed(device, ts, [{ metric: metrics.indexOf(metric), value }], ts);
+      const suspect = suspectIn(series);
+      const values = series.filter(({ metric }) => !isQuality(metric));
+      for (const { device, metric, ts, value } of inOrder(values)) {
+        const isSuspect = suspect.has(`${qualityMetric(metric)} ${ts} ${device}`);
+        feed(device, ts, [{ metric: metrics.indexOf(metric), value, isSuspect }], ts);
         if (++rows % ROWS_AT_ONCE !== 0) continue;
         await new Promise((resolve) => setImmediate(resolve));
         signal?.throwIfAborted();
@@ -71,6 +79,16 @@ export function createTrialEngine(
     feed,
     explain: (device) => engine.explainDevice(device)[0]!,
   };
+}
+
+/** Names the values that are suspect by the quality that is stored beside them, the time, and the device. */
+function suspectIn(series: readonly StoredSeries[]): ReadonlySet<string> {
+  const names = series
+    .filter(({ metric }) => isQuality(metric))
+    .flatMap(({ device, metric, ts, value }) =>
+      ts.filter((_, i) => value[i] === SUSPECT).map((ms) => `${metric} ${ms} ${device}`),
+    );
+  return new Set(names);
 }
 
 /** The stored points of a device and metric, in order of time. */

@@ -17,7 +17,7 @@ import {
 } from '../../domain/index.ts';
 import { compileFormats, type DeclaredFormats } from '../../ingest/index.ts';
 import { ExplainedSchema, explained, outlookOf } from '../explained.ts';
-import { createMetricTable, hasPeers, metricsOf, reachOf } from '../reach.ts';
+import { createMetricTable, hasPeers, metricsOf, reachOf, withQualities } from '../reach.ts';
 import { createTrialEngine, readStored, type TrialEngine } from './engine.ts';
 import { createTrialReader, ownerOf, type TrialMessage, type TrialReading } from './read.ts';
 
@@ -121,7 +121,9 @@ export function createTrial({ city, history, devicesIn }: Deps) {
     checkCount(readings.length);
     const devices = devicesOf(rule, device);
     const toMs = Math.min(...readings.map(({ receivedAtMs }) => receivedAtMs));
-    const wanted = { devices, metrics: metricsOf(rule), fromMs: toMs - reachOf(rule), toMs };
+    const named = metricsOf(rule);
+    const asked = named === null ? null : withQualities([rule], named);
+    const wanted = { devices, metrics: asked, fromMs: toMs - reachOf(rule), toMs };
     const stored = context ? await readStored(history, wanted, options) : null;
     const engine = createTrialEngine({ rule, city: now, devices, metrics }, stored?.fromMs ?? toMs);
     const count = stored === null ? 0 : await engine.warmUp(stored.series, options.signal);

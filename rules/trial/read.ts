@@ -1,4 +1,4 @@
-import type { City, Device, MetricTable, Rejection } from '../../domain/index.ts';
+import { type City, type Device, type MetricTable, type Rejection, SUSPECT } from '../../domain/index.ts';
 import {
   Checked,
   checkReading,
@@ -19,13 +19,20 @@ export interface TrialMessage {
   readonly receivedAtMs: number;
 }
 
+/** A value of a metric, by its number. */
+export interface TrialValue {
+  readonly metric: number;
+  readonly value: number;
+  readonly isSuspect: boolean;
+}
+
 /** One reading of a message: its accepted values, and what was refused. */
 export interface TrialReading {
   /** JSON path in the message. */
   readonly path: string;
   readonly tsMs: number;
   readonly receivedAtMs: number;
-  readonly values: readonly { readonly metric: number; readonly value: number }[];
+  readonly values: readonly TrialValue[];
   readonly refused: readonly Rejection[];
 }
 
@@ -42,8 +49,11 @@ export function createTrialReader(device: Device, city: City, metrics: MetricTab
   function readingOf(raw: RawReading, receivedAtMs: number, shiftMs: number): TrialReading {
     checked.rejections = [];
     checkReading(raw, checks!, receivedAtMs, checked, { calibrations, shiftMs });
-    const { length, metric, value, ts } = checked;
-    const values = Array.from({ length }, (_, i) => ({ metric: metric[i]!, value: value[i]! }));
+    const { length, metric, value, ts, hasQuality, quality } = checked;
+    const isSuspect = (i: number) => hasQuality && quality[i] === SUSPECT;
+    const values = Array.from({ length }, (_, i) => ({
+      ...{ metric: metric[i]!, value: value[i]!, isSuspect: isSuspect(i) },
+    }));
     const tsMs = length === 0 ? receivedAtMs : ts;
     return { path: raw.path, tsMs, receivedAtMs, values, refused: checked.rejections };
   }

@@ -70,6 +70,8 @@ export class AnomalyState extends ClauseState {
   /** As of the last judgement. */
   #expected: Expected | null = null;
   #inOrder = false;
+  /** The window over what it learns from. */
+  #lesson: AggregateState | null = null;
 
   constructor(spec: AnomalySpec) {
     super();
@@ -85,6 +87,22 @@ export class AnomalyState extends ClauseState {
   override take(_metric: number, ts: number, value: number): boolean {
     this.#inOrder = ts >= this.#own.newest;
     return this.#own.take(ts, value);
+  }
+
+  /** Past values become samples, wherever they belong in time, and are not judged. */
+  override learn(ts: number, value: number, time: EngineTime): boolean {
+    this.#lesson ??= new AggregateState(this.#spec.aggregate);
+    const lesson = this.#lesson;
+    const inOrder = ts >= lesson.newest;
+    if (!lesson.take(ts, value) || !inOrder) return true;
+    const sample = lesson.value();
+    if (!Number.isNaN(sample)) this.#insertSample(this.#slotAt(ts, time), ts, sample);
+    return true;
+  }
+
+  override endLesson(): void {
+    this.#lesson?.release();
+    this.#lesson = null;
   }
 
   /** Judges, then stores the sample: a value is never compared with itself. A reading out of order does neither. */
@@ -121,6 +139,7 @@ export class AnomalyState extends ClauseState {
 
   override release(): void {
     this.#own.release();
+    this.endLesson();
   }
 
   override write(to: Writer): void {
@@ -202,6 +221,19 @@ export class AnomalyState extends ClauseState {
     const made = { pairs: new Float64Array(2 * this.#spec.kept), next: 0, length: 0 };
     this.#slots[at] = made;
     return made;
+  }
+
+  /** Stores a sample among those of its slot, of which the newest are kept. */
+  #insertSample(at: number, ts: number, value: number): void {
+    const { kept, apartMs } = this.#spec;
+    const slot = this.#slot(at);
+    const { pairs, length } = slot;
+    for (let i = 0; i < length; i++) if (Math.abs(ts - pairs[2 * i]!) < apartMs) return;
+    const samples = Array.from({ length }, (_, i) => [pairs[2 * i]!, pairs[2 * i + 1]!]);
+    const newest = [...samples, [ts, value]].sort(([a], [b]) => a! - b!).slice(-kept);
+    pairs.set(newest.flat());
+    slot.length = newest.length;
+    slot.next = newest.length % kept;
   }
 
   #addSample(at: number, ts: number, value: number): void {

@@ -33,6 +33,13 @@ export abstract class ClauseState {
   abstract take(metric: number, ts: number, value: number, time: EngineTime): boolean;
   /** Recomputes the verdict. */
   abstract judge(time: EngineTime): void;
+  /** Learns from a reading of the past, of a metric that it `reads`; returns whether that changed it. */
+  learn(_ts: number, _value: number, _time: EngineTime): boolean {
+    return false;
+  }
+
+  /** After the last reading that it learned from. */
+  endLesson(): void {}
   /** What is compared with the limit; NaN while unknown. */
   abstract value(time: EngineTime): number;
   abstract window(time: EngineTime): ClauseWindow;

@@ -55,6 +55,11 @@ export class ForecastState extends ClauseState {
     return series.take(ts, value);
   }
 
+  /** In order only: the model of a season goes on from hour to hour. A trend has nothing to learn. */
+  override learn(ts: number, value: number): boolean {
+    return this.#seasonal?.take(ts, value) ?? false;
+  }
+
   override judge(): void {
     this.verdict = verdictOf(this.verdict, this.value(), this.#spec.clause);
   }

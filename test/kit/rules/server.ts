@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,6 +24,11 @@ export class RulesServer extends ServerProcess {
   /** Writes a file of the city folder; the next reload reads it. */
   write(path: string, text: string): void {
     writeFileSync(join(this.city, path), text);
+  }
+
+  /** Returns the text of a file of the city folder. */
+  read(path: string): string {
+    return readFileSync(join(this.city, path), 'utf8');
   }
 
   /** Registers waste bins in a district, optionally at a location. */

@@ -59,6 +59,11 @@ const good = ring('[0, 0]', '[0, 0]');
 test.each<[string, CityControl, string[]]>([
   ['a missing file', withFile('services.yaml', null), ['services.yaml:1:1 the file is missing']],
   [
+    'a date that is to identify a thing',
+    edited('services.yaml', 'datatype: datetime', 'datatype: datetime\n      identifies: true'),
+    ['services.yaml:24:7 noise.attributes.0.identifies: only a string or a number identifies a thing'],
+  ],
+  [
     'an unknown key',
     edited('city.yaml', 'timezone', 'timezon'),
     ['city.yaml:1:1 timezone: is missing', 'city.yaml:2:1 timezon: unknown key: did you mean "timezone"?'],
@@ -139,7 +144,7 @@ test.each<[string, CityControl, string[]]>([
   [
     'an unknown department',
     edited('services.yaml', 'department: water', 'department: watr'),
-    ['services.yaml:35:3 unknown department "watr": did you mean "water"?'],
+    ['services.yaml:37:3 unknown department "watr": did you mean "water"?'],
   ],
   [
     'references are checked beside other mistakes',
@@ -244,7 +249,7 @@ test.each<[string, CityControl, string[]]>([
     [
       'assets.geojson:3:21 asset "a" is described twice',
       'assets.geojson:3:75 unknown service "wast": did you mean "waste"?',
-      'services.yaml:94:12 unknown kind of asset "pol": did you mean "pole"?',
+      'services.yaml:101:12 unknown kind of asset "pol": did you mean "pole"?',
     ],
   ],
   [
@@ -255,7 +260,7 @@ test.each<[string, CityControl, string[]]>([
     ),
     [
       'assets.geojson:2:100 features.0.geometry.type: an asset is a Point',
-      'services.yaml:52:12 unknown kind of asset "bin"; known: pole',
+      'services.yaml:56:12 unknown kind of asset "bin"; known: pole',
     ],
   ],
 ])('city - %s is reported at its place', (_, control, expected) => {

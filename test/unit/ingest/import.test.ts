@@ -183,7 +183,7 @@ test('import - a part that comes again changes nothing, also after a restart, an
   const first = add(text);
   const second = add(text);
   const nothing = { rows: 2, stored: 0, refused: 0, repeated: 2, faults: [], more: 0 };
-  expect(second.imported).toEqual({ report: nothing, tallies: [], forRules: false, isCounted: true });
+  expect(second.imported).toEqual({ report: nothing, tallies: [], forRules: false, trains: false, isCounted: true });
   expect(second.replaced.length).toBe(0);
   persist();
   restart();

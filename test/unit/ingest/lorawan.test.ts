@@ -166,7 +166,8 @@ test.each<[string, typeof things, unknown, string | undefined]>([
     '00189440:0:2:AQIDBA==',
   ],
   ['ChirpStack without its frame', chirpstack, { ...V4, data: '', object: { t: 1 } }, '00189440:42:2:{"t":1}'],
-  ['ChirpStack without a session', chirpstack, without(V4, 'devAddr'), undefined],
+  ['ChirpStack before 3.11, which has no session', chirpstack, without(V4, 'devAddr'), ':42:2:AQIDBA=='],
+  ['ChirpStack with neither session nor counter', chirpstack, without(V4, 'devAddr', 'fCnt'), undefined],
   ['ChirpStack with a broken counter', chirpstack, { ...V4, fCnt: '42' }, undefined],
   ['The Things Stack', things, TTS, 'AXA50tHUGUucp0Of9Z6N7A==:7:15:AQIDBA=='],
   [
@@ -175,7 +176,12 @@ test.each<[string, typeof things, unknown, string | undefined]>([
     uplink(without(TTS.uplink_message, 'f_cnt')),
     'AXA50tHUGUucp0Of9Z6N7A==:0:15:AQIDBA==',
   ],
-  ['The Things Stack without a session', things, uplink(without(TTS.uplink_message, 'session_key_id')), undefined],
+  [
+    'The Things Stack without the key of its session',
+    things,
+    uplink(without(TTS.uplink_message, 'session_key_id')),
+    '00BCB929:7:15:AQIDBA==',
+  ],
 ])('lorawan - the uplink of %s is identified by session, counter and content', (_, format, body, expected) => {
   expect(good(format.decode(json(body), NOW)).uplink).toBe(expected);
 });

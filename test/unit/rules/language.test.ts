@@ -282,7 +282,7 @@ test('rule language - an id in two files is reported with the first file, also w
   const { rules, problems } = parseRules(files(`${HEAD}${WHEN}oops: 1\n`, `${HEAD}${WHEN}`), city);
   expect(rules).toEqual([]);
   expect(formatProblems(problems).split('\n')).toEqual([
-    'rules/a.yaml:5:1 oops: unknown key; known: id, title, for_each, where, when, for, keep_firing_for, lateness, active, severity, on_no_data, no_data_after, no_data_for, no_data_grace, flapping, limit, ticket',
+    'rules/a.yaml:5:1 oops: unknown key; known: id, title, for_each, where, when, for, keep_firing_for, lateness, suspect, active, severity, on_no_data, no_data_after, no_data_for, no_data_grace, flapping, limit, ticket',
     'rules/b.yaml:1:1 rule "r" is already in rules/a.yaml',
   ]);
 });

@@ -45,6 +45,20 @@ function decisions(rule: Rule, intervalMs: number): number {
   return decided;
 }
 
+test('lint - a rule that ignores suspect values is about devices that may call them so', () => {
+  const noise = sampleCity.profiles.get('noise')!;
+  const withQuality = {
+    ...sampleCity,
+    profiles: new Map([...sampleCity.profiles, ['noise', { ...noise, quality: true }]]),
+  };
+  const [when, more] = ['{ metric: laeq, last: true, above: 50 }', 'suspect: ignore'];
+  expect(parse(when, sampleCity, more).places).toMatchObject([
+    { line: 6, message: expect.stringContaining('no profile of the rule has the quality of values') },
+  ]);
+  expect(parse(when, withQuality, more).warnings).toEqual([]);
+  expect(parse(when, sampleCity, 'suspect: take').warnings).toEqual([]);
+});
+
 test.each<[string, string, string, string]>([
   ['1h', '{ metric: laeq, jump: { by: 5, within: 30m } }', 'a jump needs two readings', 'within: 2h'],
   ['1h', '{ metric: laeq, delta: 1h, above: 5 }', 'delta needs two readings', 'delta: 3h'],

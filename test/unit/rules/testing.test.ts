@@ -37,9 +37,32 @@ for: 0s
 severity: low
 `);
 
+const SURE = ruleOf(`
+id: sure
+title: "Dust at {{device.name}}"
+where: { profile: air-quality }
+when: { metric: pm25, last: true, above: 75 }
+suspect: ignore
+severity: low
+`);
+
 function run(text: string): TestReport {
-  return testRules([{ path: 'rules/x.test.yaml', text }], { city: CITY, rules: [DEVICE, QUORUM, SILENT, WORKDAY] });
+  const rules = [DEVICE, QUORUM, SILENT, WORKDAY, SURE];
+  return testRules([{ path: 'rules/x.test.yaml', text }], { city: CITY, rules });
 }
+
+test('a case says which readings are suspect', () => {
+  passes(`
+rule: sure
+readings:
+  - { at: "10:00", for: 5m, every: 1m, pm25: 90, suspect: true }
+  - { at: "10:10", pm25: 91 }
+  - { at: "10:11", pm25: 10, suspect: true }
+expect:
+  - { at: "10:09", state: inactive, value: null }
+  - { at: "10:12", state: firing, value: 91 }
+`);
+});
 
 function passes(text: string): void {
   const { cases, problems } = run(text);

@@ -102,20 +102,23 @@ function whole(leaf: fc.Arbitrary<Clause>): fc.Arbitrary<Condition> {
   );
 }
 
-const options = fc.record({
-  id: fc.constantFrom('r1', 'r2', 'r3', 'r4'),
-  forMs: delays,
-  keepFiringForMs: delays,
-  latenessMs: fc.constantFrom(null, null, 2_000, 30_000),
-  active: fc.constantFrom(null, null, null, 'hours'),
-  onNoData: fc.constantFrom('keep', 'keep', 'keep', 'resolve', 'alert'),
-  noDataAfterMs: fc.constantFrom(5_000, 12_000),
-  noDataGraceMs: fc.constantFrom(5_000, 12_000, 25_000),
-  noDataForMs: fc.constantFrom(0, 0, 2_000, 8_000),
-  flapping: fc.constantFrom(null, null, { times: 2, withinMs: 60_000 }),
-  limit: fc.constantFrom(1_000, 1_000, 1, 2),
-  where: fc.constantFrom({}, {}, { district: ['harbour'] }, { profile: ['air'] }),
-});
+const options = fc
+  .record({
+    id: fc.constantFrom('r1', 'r2', 'r3', 'r4'),
+    forMs: delays,
+    keepFiringForMs: delays,
+    latenessMs: fc.constantFrom(null, null, 2_000, 30_000),
+    active: fc.constantFrom(null, null, null, 'hours'),
+    onNoData: fc.constantFrom('keep', 'keep', 'keep', 'resolve', 'alert'),
+    noDataAfterMs: fc.constantFrom(5_000, 12_000),
+    noDataGraceMs: fc.constantFrom(5_000, 12_000, 25_000),
+    noDataForMs: fc.constantFrom(0, 0, 2_000, 8_000),
+    flapping: fc.constantFrom(null, null, { times: 2, withinMs: 60_000 }),
+    limit: fc.constantFrom(1_000, 1_000, 1, 2),
+    where: fc.constantFrom({}, {}, { district: ['harbour'] }, { profile: ['air'] }),
+    suspect: fc.constantFrom({}, {}, { suspect: 'ignore' as const }),
+  })
+  .map(({ suspect, ...rest }) => ({ ...rest, ...suspect }));
 
 const forEach = fc.constantFrom('district' as const, 'city' as const);
 const quorums = fc.constantFrom({ devices: 1 }, { devices: 2 }, { percent: 50 }, { percent: 100 });
@@ -205,6 +208,7 @@ function samples() {
     metric: metrics,
     skew: fc.constantFrom(0, 0, 0, 0, -1, -300, -5_000, -59_000, -700_000, 40_000),
     value: fc.integer({ min: -5, max: 25 }),
+    isSuspect: fc.constantFrom(false, false, true),
   });
   return fc.array(one, { minLength: 1, maxLength: 6 }).map((all) => ({ kind: 'readings' as const, samples: all }));
 }

@@ -7,6 +7,7 @@ export interface Sample {
   readonly metric: string;
   readonly ts: number;
   readonly value: number;
+  readonly isSuspect?: boolean;
 }
 
 /** One block of a journal. */

@@ -36,11 +36,12 @@ export class Process {
       this.#devices.delete(op.id);
       return known === undefined ? engine.tick(moment) : engine.deviceRevoked(known, moment);
     }
-    const rows = op.samples.flatMap(({ id, metric, ts, value }) => {
-      const known = this.#devices.get(id);
-      return known === undefined ? [] : [[known, this.#metrics.indexOf(metric), ts, value] as const];
+    const samples = op.samples.filter(({ id }) => this.#devices.has(id));
+    const rows = samples.map(({ id, metric, ts, value }) => {
+      return [this.#devices.get(id)!, this.#metrics.indexOf(metric), ts, value] as const;
     });
-    return engine.step(columns(rows), moment);
+    const suspect = new Set(samples.flatMap(({ isSuspect = false }, row) => (isSuspect ? [row] : [])));
+    return engine.step({ ...columns(rows), suspect }, moment);
   }
 
   /**

@@ -131,7 +131,7 @@ export class Reference {
     this.#evaluate(alerts, group);
   }
 
-  #read({ id, metric, ts, value }: Sample): void {
+  #read({ id, metric, ts, value, isSuspect = false }: Sample): void {
     const device = this.#devices.get(id);
     if (device === undefined) return;
     for (const alerts of this.#rules) {
@@ -140,7 +140,9 @@ export class Reference {
       const group = alerts.groups.get(groupOf(rule, device))!;
       const clauses = rule.quorum === null ? group.clauses : group.devices.get(id)!;
       const late = rule.latenessMs !== null && this.#now.atMs - ts > rule.latenessMs;
-      const took = clauses.filter((course) =>
+      const isIgnored = isSuspect && rule.suspect === 'ignore';
+      const counting = clauses.filter(({ clause }) => !isIgnored || clause.kind === 'absent');
+      const took = counting.filter((course) =>
         takeReading(course, metric, { ts, value }, late, this.#context(alerts, group, id, course)),
       );
       if (took.length === 0) continue;

@@ -269,3 +269,26 @@ test('backtest - without devices and readings the report is empty', async () => 
   const report = await backtest({ rule: ruleOf(PM), devices: [], readings: [], fromMs: START, toMs: START + DAY });
   expect(report.totals).toMatchObject({ incidents: 0, firing: 0, districts: [] });
 });
+
+test('backtest - values that are suspect are left out where the rule says so, however the scan is cut', async () => {
+  const quality = (ts: number, code: number) => ({ device: 'a', metric: 'pm25.quality', ts, value: code });
+  const at = (minute: number) => START + minute * MINUTE;
+  const readings: Reading[] = [
+    ...series('a', 'pm25', [at(0), at(30), MINUTE], () => 90),
+    ...series('b', 'pm25', [at(0), at(60), MINUTE], () => 20),
+    ...series('a', 'pm25', [at(30), at(60), MINUTE], () => 90),
+  ];
+  // Suspect until minute 20; then good again, and corrected.
+  const qualities = [...Array(20).keys()].map((minute) => quality(at(minute), 1));
+  const all = [...readings, ...qualities, quality(at(20), 0), quality(at(21), 2)];
+  const made = { devices: [air('a'), air('b')], readings: all, fromMs: START, toMs: at(60) };
+  const ignoring = ruleOf(PM.replace('severity: high', 'severity: high\nsuspect: ignore'));
+  for (const size of [1, 2, 7, 1_000]) {
+    const report = await backtest({ ...made, rule: ignoring, size });
+    expect(spans(report)).toEqual([['a', iso(at(30)), null]]);
+    expect(report.readings).toBe(120);
+  }
+  expect(spans(await backtest({ ...made, rule: ruleOf(PM) }))).toEqual([['a', iso(at(10)), null]]);
+  const compared = await backtest({ ...made, rule: ignoring, inForce: ruleOf(PM) });
+  expect(compared.difference!.counts).toMatchObject({ moved: 1 });
+});
