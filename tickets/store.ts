@@ -38,7 +38,7 @@ export interface TicketStore {
   findLast(rule: string, group: string): Ticket | null;
   /** Returns the open tickets of a service in a box, without parts and reports of others. */
   findWithin(service: string, box: Box): Ticket[];
-  /** Returns the open tickets of a service about an asset, without parts and reports of others. */
+  /** Returns the open tickets of a service that are, or that a report of them is, about an asset. */
   findAbout(service: string, asset: string): Ticket[];
   /** Reports whether an open report of a ticket says something that no sensor measures. */
   hasUnmeasured(id: string): boolean;
@@ -97,8 +97,8 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
     ${SELECT_TICKETS} where service = ?1 and parent is null and status not in ('resolved', 'closed')
       and lat between ?2 and ?3 and (?4 is null or lon between ?4 and ?5) order by n`);
   const about = db.prepare(`
-    ${SELECT_TICKETS} where asset = ? and service = ? and parent is null and status not in ('resolved', 'closed')
-    order by n`);
+    ${SELECT_TICKETS} where id in (select coalesce(parent, id) from tickets where asset = ?) and service = ?
+      and parent is null and status not in ('resolved', 'closed') order by n`);
   const unmeasured = db.prepare(`
     select 1 from tickets where parent = ? and relation = 'report' and unmeasured = 1
       and status not in ('resolved', 'closed') limit 1`);
