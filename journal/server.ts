@@ -71,6 +71,8 @@ export class JournalServer {
   /** Set while a trim is due. */
   #trimming: NodeJS.Timeout | undefined;
   #isStarted = false;
+  /** Whether the log says where this start begins. */
+  #isMarked = false;
   #released = 0;
   /** The value of `#released` when a hold began; null where there is none. */
   #held: number | null = null;
@@ -227,9 +229,19 @@ export class JournalServer {
   }
 
   async #write(block: Omit<NewBlock, 'now' | 'offsetMs'>): Promise<number> {
+    this.#markStart();
     await this.#keepTime();
     const { clock } = this.#deps;
     return this.#writer.write({ ...block, now: clock.now(), offsetMs: clock.offsetMs() });
+  }
+
+  /** Before anything else: since the newest record nobody listened. Where others append, they did. Throws `disk`. */
+  #markStart(): void {
+    if (this.#isMarked) return;
+    const { clock, createWriter } = this.#deps;
+    if (createWriter === undefined && this.#store.newest !== null)
+      this.#store.appendControl('start', Buffer.from('{}'), clock.now(), null, clock.offsetMs());
+    this.#isMarked = true;
   }
 
   async #tick(): Promise<void> {
