@@ -229,7 +229,6 @@ export class JournalServer {
   }
 
   async #write(block: Omit<NewBlock, 'now' | 'offsetMs'>): Promise<number> {
-    this.#markStart();
     await this.#keepTime();
     const { clock } = this.#deps;
     return this.#writer.write({ ...block, now: clock.now(), offsetMs: clock.offsetMs() });
@@ -256,6 +255,7 @@ export class JournalServer {
 
   /** Records that the wall clock was set, before anything else is recorded. Throws `disk`, `log-away`. */
   async #keepTime(): Promise<void> {
+    this.#markStart();
     const { timekeeper, keepsTime } = this.#deps;
     if (this.#timing !== null) return this.#timing;
     if (timekeeper === null || keepsTime?.() === false) return;
