@@ -10,15 +10,18 @@ export interface Routes {
 
 /** Addresses whose parameters are ours alone: GeoReport's clients, network servers and providers add some of their own. */
 const OURS = /^\/(api\/v1\/|ready$)/;
+/** Lists of open data: a filter that is not known would list everything. */
+const OPEN_LISTS = /^\/(open311\/v2\/(requests|servicerequestupdates)\.|public\/history$)/;
 
 /**
- * Follows the routes that are added after it: each of `/api/v1` refuses parameters that it does not have, and what an
- * address takes is known for 405. A new route gets both by itself.
+ * Follows the routes that are added after it: each of `/api/v1`, and the lists of open data, refuse parameters that
+ * they do not have, and what an address takes is known for 405. A new route gets both by itself.
  */
 export function followRoutes(app: FastifyInstance): Routes {
   const routes: { readonly matches: RegExp; readonly methods: readonly string[] }[] = [];
   app.addHook('onRoute', (route) => {
-    if (OURS.test(route.url)) refuseUnknown(route);
+    const isList = OPEN_LISTS.test(route.url) && route.method !== 'POST';
+    if (isList || OURS.test(route.url)) refuseUnknown(route);
     const path = route.url.replace(/[.]/g, '\\.').replace(/:\w+/g, '[^/]+');
     if (!/[(*]/.test(path)) routes.push({ matches: new RegExp(`^${path}$`), methods: [route.method].flat() });
   });

@@ -13,7 +13,8 @@ import type { Holder } from './permission.ts';
  * The content of a block. `messages` holds what devices sent; the others change what the engine decides, or move its
  * time. `lost` stands for a damaged block that a repair passed over: its body is empty, and its messages count as
  * quarantined. `import` has readings of the past, in columns. `progress` says how far a duty is that one node does for
- * all. `sessions` is for the brokers of a cluster, and decides nothing else.
+ * all. `sessions` is for the brokers of a cluster, and decides nothing else. `start` is the first of a process that appends
+ * to a log of before: nobody listened since the block before it.
  */
 export type BlockKind =
   | 'messages'
@@ -28,7 +29,8 @@ export type BlockKind =
   | 'notices'
   | 'import'
   | 'progress'
-  | 'sessions';
+  | 'sessions'
+  | 'start';
 
 /** One block of the journal. */
 export interface Block {

@@ -18,6 +18,7 @@ export const KINDS: readonly BlockKind[] = [
   'import',
   'progress',
   'sessions',
+  'start',
 ];
 
 /** A row of `blocks`. `sum` and `steady_at` are null in blocks from before there were these. */

@@ -71,6 +71,8 @@ export class JournalServer {
   /** Set while a trim is due. */
   #trimming: NodeJS.Timeout | undefined;
   #isStarted = false;
+  /** Whether the log says where this start begins. */
+  #isMarked = false;
   #released = 0;
   /** The value of `#released` when a hold began; null where there is none. */
   #held: number | null = null;
@@ -232,6 +234,15 @@ export class JournalServer {
     return this.#writer.write({ ...block, now: clock.now(), offsetMs: clock.offsetMs() });
   }
 
+  /** Before anything else: since the newest record nobody listened. Where others append, they did. Throws `disk`. */
+  #markStart(): void {
+    if (this.#isMarked) return;
+    const { clock, createWriter } = this.#deps;
+    if (createWriter === undefined && this.#store.newest !== null)
+      this.#store.appendControl('start', Buffer.from('{}'), clock.now(), null, clock.offsetMs());
+    this.#isMarked = true;
+  }
+
   async #tick(): Promise<void> {
     const { clock } = this.#deps;
     const second = Math.floor(clock.steady.now() / this.#options.tickMs);
@@ -244,6 +255,7 @@ export class JournalServer {
 
   /** Records that the wall clock was set, before anything else is recorded. Throws `disk`, `log-away`. */
   async #keepTime(): Promise<void> {
+    this.#markStart();
     const { timekeeper, keepsTime } = this.#deps;
     if (this.#timing !== null) return this.#timing;
     if (timekeeper === null || keepsTime?.() === false) return;

@@ -302,7 +302,7 @@ class Consumer implements RulesConsumer {
     const moment = momentOf(block);
     // What it changes is configured once it is decided.
     if (rule !== null) return [];
-    if (block.kind === 'tick') return this.#engine.tick(moment);
+    if (block.kind === 'tick' || block.kind === 'start') return this.#engine.tick(moment);
     if (city !== null) return this.#configure(moment);
     if (devices !== null) {
       return [
@@ -408,8 +408,8 @@ function mayChangeRules({ rule, actions }: Outcome): boolean {
 }
 
 /** What the engine sees of a block's two times. */
-function momentOf({ seq, receivedAt, steadyAt }: Omit<Block, 'body'>): Moment {
-  return { seq, atMs: receivedAt, offsetMs: receivedAt - steadyAt };
+function momentOf({ seq, kind, receivedAt, steadyAt }: Omit<Block, 'body'>): Moment {
+  return { seq, atMs: receivedAt, offsetMs: receivedAt - steadyAt, afterDown: kind === 'start' };
 }
 
 /** The rule in the version that the transition belongs to. */

@@ -109,6 +109,8 @@ export interface TicketContext extends Lookups {
   partsOpen(): boolean;
   /** Whether a citizen reported something about the open ticket that no sensor measures. */
   reportedOtherwise(): boolean;
+  /** How the service of the open ticket says that it ends. */
+  readonly resolution: Service['resolution'];
 }
 
 /** Returns what a transition does to the ticket of its alert (promise 3). */
@@ -130,14 +132,14 @@ export function isUnderWay({ status, party, assignee, reports }: Ticket): boolea
 
 function decideResolved(
   { because }: Pick<Transition, 'because'>,
-  { open: ticket, waits, service, othersFire, partsOpen, reportedOtherwise }: TicketContext,
+  { open: ticket, waits, resolution, othersFire, partsOpen, reportedOtherwise }: TicketContext,
 ): TicketDecision {
   if (ticket === null && waits) return { kind: 'forget', reason: 'ended-while-waiting' };
   if (ticket === null) return { kind: 'none', reason: 'nothing-open' };
   if (othersFire()) return { kind: 'calm', reason: 'others-still-fire', ticket };
   if (partsOpen()) return { kind: 'confirm', reason: 'parts-open', ticket };
   if (because !== undefined && isUnderWay(ticket)) return { kind: 'confirm', reason: 'work-under-way', ticket };
-  if (service?.resolution === 'confirm') return { kind: 'confirm', reason: 'confirm-on-site', ticket };
+  if (resolution === 'confirm') return { kind: 'confirm', reason: 'confirm-on-site', ticket };
   if (reportedOtherwise()) return { kind: 'confirm', reason: 'reported-otherwise', ticket };
   return { kind: 'resolve', reason: 'alert-resolved', ticket };
 }

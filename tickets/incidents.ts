@@ -62,7 +62,9 @@ export function createIncidents(parts: PlacementParts): Incidents {
       othersFire: () => open !== null && tickets.firing(open.id, transition).count > 0,
       partsOpen: () => open !== null && tickets.openParts(open.id).length > 0,
       reportedOtherwise: () => open !== null && tickets.hasUnmeasured(open.id),
-    };
+      // The rule may name another service by now, or none.
+      resolution: city.services.get(open?.service ?? '')?.resolution ?? 'auto',
+    } as const;
     if (service === undefined) return { context: { ...known, ...ALONE }, candidate: null };
     const resolveMs = rule.ticket!.deadlineMs;
     const opening = { transition, rule: { id: rule.id, source: rule.source }, subject, ...titles, resolveMs };
@@ -89,7 +91,7 @@ export function createIncidents(parts: PlacementParts): Incidents {
 
   /** Carries out a decision about the ticket that the alert has, or about its wait. */
   function carryOut(decision: TicketDecision, transition: Transition, city: TicketCity): Ticket[] {
-    const { rule, group, severity } = transition;
+    const { rule, group } = transition;
     // With its alerts as they are after the transition.
     const ticket = () => ('ticket' in decision ? tickets.get(decision.ticket.id)! : null)!;
     switch (decision.kind) {
@@ -103,8 +105,7 @@ export function createIncidents(parts: PlacementParts): Incidents {
       case 'confirm':
         return writer.change(ticket(), confirmationOf(decision.ticket, transition, decision.reason), city);
       case 'wait':
-        waits.raiseSeverity(rule, group, severity);
-        return [];
+        return rise(transition, city);
       case 'forget':
         waits.remove(rule, group);
         return [];
@@ -130,6 +131,14 @@ export function createIncidents(parts: PlacementParts): Incidents {
     return [];
   }
 
+  /** What holds back an alert of a lower severity may not hold back a higher one. */
+  function rise({ rule, group, severity, atMs }: Transition, city: TicketCity): Ticket[] {
+    waits.raiseSeverity(rule, group, severity);
+    const wait = waits.get(rule, group)!;
+    if (wait.reason === 'gathering') return [];
+    return releaseHeld([wait], city, atMs).flatMap(({ changes }) => changes);
+  }
+
   function candidateOf({ opening, labels }: Wait, city: TicketCity, atMs: number): Candidate | null {
     const service = city.services.get(labels.service);
     return service === undefined ? null : { opening, labels, service, city, atMs };
@@ -142,12 +151,16 @@ export function createIncidents(parts: PlacementParts): Incidents {
     return open;
   }
 
-  /** Places alerts again whose cause is over. Alerts of a service that the city no longer has are dropped. */
+  /**
+   * Places alerts again whose cause is over; those that it still holds back stay. Alerts of a service that the city no
+   * longer has are dropped.
+   */
   function releaseHeld(waiting: readonly Wait[], city: TicketCity, nowMs: number): Released[] {
     return waiting.flatMap((wait) => {
+      const candidate = candidateOf(wait, city, nowMs);
+      if (candidate !== null && placement.heldBy(candidate)?.cause === wait.cause) return [];
       waits.remove(wait.rule, wait.group);
       if (reopenedFor(wait) !== null) return releasedOf([wait], []);
-      const candidate = candidateOf(wait, city, nowMs);
       if (candidate === null) return [];
       const ofService = { service: candidate.service, deadlineMs: candidate.opening.resolveMs };
       const decision = placeAlert(placement.lookups(candidate), ofService);

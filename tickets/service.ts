@@ -272,8 +272,15 @@ export class TicketService {
     const [same] = about.sort((a, b) => rank(a) - rank(b));
     if (same !== undefined || location === null) return same ?? null;
     const near = this.#tickets.findWithin(service, boxAround(location, withinM), thing);
-    const possible = near.filter((ticket) => asset === null || ticket.asset === null);
+    const possible = near.filter(
+      (ticket) => asset === null || (ticket.asset === null && !this.#isOfOther(ticket, asset)),
+    );
     return nearestOf(possible, location, withinM);
+  }
+
+  /** Whether a report of a ticket is about another asset. */
+  #isOfOther({ id }: Ticket, asset: string): boolean {
+    return this.#tickets.children(id).some((child) => child.asset !== null && child.asset !== asset);
   }
 }
 

@@ -40,7 +40,7 @@ export interface TicketStore {
   findLast(rule: string, group: string): Ticket | null;
   /** Returns the open tickets of a service in a box, without parts, reports of others, and what names another thing. */
   findWithin(service: string, box: Box, thing: string | null): Ticket[];
-  /** Returns the open tickets of a service about an asset, in the same way. */
+  /** Returns the open tickets of a service that are, or that a report of them is, about an asset, in the same way. */
   findAbout(service: string, asset: string, thing: string | null): Ticket[];
   /** Reports whether an open report of a ticket says something that no sensor measures. */
   hasUnmeasured(id: string): boolean;
@@ -84,6 +84,10 @@ export interface TicketStore {
   findReported(statement: string): Ticket | null;
 }
 
+/** Neither a ticket nor a report of it names another thing than a parameter; null: whatever they name. */
+const namesNoOther = (thing: string) => `(${thing} is null or not exists (
+      select 1 from tickets as other where (other.id = tickets.id or other.parent = tickets.id) and other.thing <> ${thing}))`;
+
 /** Returns the store of a file that has `TICKET_SCHEMA`. */
 export function createTicketStore(db: DatabaseSync): TicketStore {
   const byId = db.prepare(`${SELECT_TICKETS} where id = ?`);
@@ -98,10 +102,10 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
   const within = db.prepare(`
     ${SELECT_TICKETS} where service = ?1 and parent is null and status not in ('resolved', 'closed')
       and lat between ?2 and ?3 and (?4 is null or lon between ?4 and ?5)
-      and (?6 is null or thing is null or thing = ?6) order by n`);
+      and ${namesNoOther('?6')} order by n`);
   const about = db.prepare(`
-    ${SELECT_TICKETS} where asset = ?1 and service = ?2 and parent is null and status not in ('resolved', 'closed')
-      and (?3 is null or thing is null or thing = ?3) order by n`);
+    ${SELECT_TICKETS} where id in (select coalesce(parent, id) from tickets where asset = ?1) and service = ?2
+      and parent is null and status not in ('resolved', 'closed') and ${namesNoOther('?3')} order by n`);
   const unmeasured = db.prepare(`
     select 1 from tickets where parent = ? and relation = 'report' and unmeasured = 1
       and status not in ('resolved', 'closed') limit 1`);

@@ -18,6 +18,7 @@ const never = () => false;
 const NOTHING_OPEN = {
   ...{ ...ALONE, open: null, waits: false },
   ...{ othersFire: never, partsOpen: never, reportedOtherwise: never },
+  resolution: 'auto',
 } as const;
 
 /** The parts of the city that the tickets of a backtest depend on. */

@@ -61,7 +61,7 @@ import {
 interface Parts {
   readonly alerts: AlertStore;
   readonly tickets: TicketService;
-  readonly outbox: Pick<Outbox, 'append'>;
+  readonly outbox: Pick<Outbox, 'append' | 'has'>;
   /** Called with each ticket that an alert of a device opens. */
   readonly onOpened?: (ticket: Ticket, device: string, transition: Transition) => void;
 }
@@ -94,10 +94,14 @@ export function createEffects({ alerts, tickets, outbox, onOpened }: Parts): Eff
     return released.length > 0;
   }
 
-  /** Publishes what happened to silences. */
+  /** Publishes what happened to silences. That one holds back what something else held back meanwhile is news again. */
   function announce(nowMs: number, city: TicketCity): boolean {
     const news = tickets.silenceNews(nowMs, city);
-    for (const one of news) outbox.append(silenceEventOf(one, nowMs));
+    for (const one of news) {
+      const event = silenceEventOf(one, nowMs);
+      const id = outbox.has(event.id) ? `${event.id}.${nowMs}` : event.id;
+      if (!outbox.has(id)) outbox.append({ ...event, id });
+    }
     return news.length > 0;
   }
 

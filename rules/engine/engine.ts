@@ -30,7 +30,7 @@ import { appendDirty, decodeClock, restoreRow, rowOf } from './snapshot.ts';
 import { describe, describeAlarm } from './transition.ts';
 import type { Explanation, Moment, RuleEngine, RulesInForce, StateRow } from './types.ts';
 
-/** Blocks further apart than this mean that the server was down in between. */
+/** Blocks further apart than this mean that nobody listened in between. */
 const GAP_MS = 15_000;
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -237,12 +237,12 @@ class Engine implements RuleEngine, ChangeContext {
   // Time
 
   /** Starts a block: moves the clock over a gap, or runs what has come due. */
-  #enter({ seq, atMs, offsetMs = 0 }: Moment): void {
+  #enter({ seq, atMs, offsetMs = 0, afterDown = false }: Moment): void {
     this.#count(seq);
     if (offsetMs !== this.civil) this.#step(offsetMs);
     const k = atMs - this.offset;
     const gap = k - this.k;
-    if (this.k > 0 && gap > this.#gapMs) {
+    if (this.k > 0 && (afterDown || gap > this.#gapMs)) {
       this.offset += gap;
       this.#queueHours();
       this.#runDue(this.k);

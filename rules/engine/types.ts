@@ -16,6 +16,8 @@ export interface Moment {
   readonly atMs: number;
   /** Civil minus steady time of the block, ms; absent: 0. */
   readonly offsetMs?: number;
+  /** Whether the server was down since the block before, however short that was. */
+  readonly afterDown?: boolean;
 }
 
 /** The rules and what they need of the city. */

@@ -2,6 +2,7 @@ import {
   type AnomalyCondition,
   type City,
   type Clause,
+  createCalendarClock,
   DAY_MS,
   formatDuration,
   HOUR_MS,
@@ -29,6 +30,8 @@ const LONGEST_TRAINING_DAYS = 60;
  * window are left out: how many there are is not known.
  */
 export function* doubtsOf(rule: Rule, when: Raw, city: City): Generator<Fault> {
+  yield* calendarDoubt(rule, city);
+  yield* rangeDoubts(rule, when, city);
   const profiles = rule.profiles.map((id) => city.profiles.get(id)!);
   if (rule.suspect === 'ignore' && !profiles.some(({ quality }) => quality)) {
     yield [['suspect'], 'no profile of the rule has the quality of values; write "quality: true" in profiles.yaml'];
@@ -54,6 +57,47 @@ export function* doubtsOf(rule: Rule, when: Raw, city: City): Generator<Fault> {
     yield [['no_data_after'], `every pause is a silence: profile "${fastest.id}" sends every ${interval}; ${works}`];
   }
 }
+
+/** Outside its calendar nothing matches: what has to match for longer than it is on at once never fires. */
+function* calendarDoubt({ active, forMs }: Rule, { calendars }: City): Generator<Fault> {
+  const calendar = active === null || forMs === 0 ? undefined : calendars.get(active);
+  if (calendar === undefined) return;
+  const clock = createCalendarClock(calendar);
+  let longestMs = 0;
+  for (let at = A_YEAR.from; at < A_YEAR.to; ) {
+    const next = clock.nextChange(at);
+    if (clock.isActive(at)) longestMs = Math.max(longestMs, next - at);
+    at = next;
+  }
+  if (longestMs > forMs) return;
+  const most = formatDuration(longestMs);
+  yield [['for'], `never fires: "${active}" is on for ${most} at most; write for: ${formatDuration(longestMs / 2)}`];
+}
+
+const A_YEAR = { from: Date.UTC(2026, 0, 1), to: Date.UTC(2027, 0, 1) };
+
+/** Yields jumps and steps of severity that no plausible readings reach. */
+function* rangeDoubts({ when: condition, steps }: Rule, when: Raw, { metrics }: City): Generator<Fault> {
+  const leaves = [...leavesOf(when)];
+  for (const [i, clause] of clausesOf(condition).entries()) {
+    if (clause.kind !== 'jump') continue;
+    const { min, max } = metrics.get(clause.metric) ?? ANYTHING;
+    if (clause.by <= max - min) continue;
+    const says = `can never match: ${clause.metric} lies between ${min} and ${max}`;
+    yield [[...leaves[i]!.path, 'jump'], `${says}; write by: ${(max - min) / 4}`];
+  }
+  if (condition.kind !== 'threshold' || condition.compare !== null || !WITHIN.includes(condition.fn)) return;
+  const { min, max } = metrics.get(condition.metric) ?? ANYTHING;
+  for (const { at, severity } of steps) {
+    if (condition.op === 'below' ? at > min : at < max) continue;
+    const says = `never reaches ${severity}: ${condition.metric} lies between ${min} and ${max}`;
+    yield [['severity', severity], `${says}; leave it out, or write a limit within`];
+  }
+}
+
+const ANYTHING = { min: Number.NEGATIVE_INFINITY, max: Number.POSITIVE_INFINITY };
+/** Aggregates whose value lies where the readings do. */
+const WITHIN: readonly string[] = ['last', 'mean', 'min', 'max', 'p10', 'p50', 'p90', 'p95'];
 
 function doubtOf(clause: Clause, intervalMs: number): Doubt | null {
   const atLeast = (readings: number) => formatDuration(readings * intervalMs);
@@ -89,7 +133,7 @@ function windowDoubt({ fn, windowMs }: WindowAggregate, intervalMs: number): Dou
   if (DIFFERENCES.includes(fn))
     return { key: fn, says: `can never decide, ${fn} needs two readings in its window`, works: longer };
   const says = `the window holds one reading, so ${fn} is the newest`;
-  return { key: fn, says, works: `${longer}, or last: true` };
+  return { key: fn, says, works: fn === 'faults' ? longer : `${longer}, or last: true` };
 }
 
 function thresholdDoubt(clause: ThresholdCondition, intervalMs: number): Doubt | null {

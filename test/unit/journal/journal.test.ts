@@ -40,6 +40,22 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('reopen' as const) }) },
 );
 
+test('journal - a process that appends to a log of before says that it started, once and before anything else', async () => {
+  const dir = journalDir();
+  const kinds = ({ path }: { path: string }) => blocksOf(path).map(({ kind }) => kind);
+  const first = openJournal(dir);
+  await append(first, { identity: 'a', topic: 't', payload: 'x' });
+  await first.server.control('tick', {}, null);
+  expect(kinds(first)).toEqual(['messages', 'tick']);
+  first.close();
+  const second = openJournal(dir);
+  expect(kinds(second)).toEqual(['messages', 'tick']);
+  await append(second, { identity: 'a', topic: 't', payload: 'y' });
+  await second.server.control('tick', {}, null);
+  expect(kinds(second)).toEqual(['messages', 'tick', 'start', 'messages', 'tick']);
+  second.close();
+});
+
 describe('the file', () => {
   test('journal - what was appended is there after closing and opening, block by block, byte by byte', () => {
     fc.assert(

@@ -98,6 +98,25 @@ test('fault - an error at a reading disables only its rule, and the others use t
   expect(city.configure(3, rule())).toEqual(['broken ~fault: firing → resolved at null']);
 });
 
+test('gap - a start says that the server was down, however short that was', () => {
+  const metrics = metricTable();
+  const known = device('a0');
+  const absent = { ...rule({ id: 'silent' }), when: { kind: 'absent' as const, metric: 'pm25', absentMs: 10_000 } };
+  const start = 1_790_000_000_000;
+  const firedAfter = (afterDown: boolean) => {
+    const engine = createRuleEngine({ metrics });
+    engine.configure(inForce([absent]), { seq: 1, atMs: start });
+    engine.deviceChanged(known, { seq: 2, atMs: start });
+    engine.step(columns([[known, metrics.indexOf('pm25'), start, 1]]), { seq: 3, atMs: start });
+    engine.tick({ seq: 4, atMs: start + 4_000 });
+    const begun = engine.tick({ seq: 5, atMs: start + 13_000, afterDown });
+    const ticks = Array.from({ length: 20 }, (_, i) => engine.tick({ seq: 6 + i, atMs: start + 14_000 + i * 1_000 }));
+    return [...begun, ...ticks.flat()].map(({ atMs }) => atMs - start);
+  };
+  expect(firedAfter(true)).toEqual([19_000]);
+  expect(firedAfter(false)).toEqual([10_000]);
+});
+
 test('gap - time in which the server was down does not count', () => {
   const metrics = metricTable();
   const engine = createRuleEngine({ metrics });

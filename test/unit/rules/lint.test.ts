@@ -127,6 +127,32 @@ test('lint - windows shorter than the interval, counts that are never reached, a
   expect(silent.warnings).toEqual([expect.stringContaining('every pause is a silence')]);
 });
 
+test('lint - a `for` that is longer than its calendar is on, jumps and severities that no reading reaches', () => {
+  const city = cityAt(MINUTE_MS);
+  const { min, max } = city.metrics.get('laeq')!;
+  const hours = (duration: string) =>
+    parse('{ metric: laeq, last: true, above: 60 }', city, `active: working-hours\nfor: ${duration}\n`);
+  const [warning] = hours('14h').places;
+  expect(warning).toMatchObject({
+    line: 7,
+    message: expect.stringMatching(/^never fires: "working-hours" is on for \d+h/),
+  });
+  const [, advice] = /write for: (\w+)$/.exec(warning!.message)!;
+  expect(hours(advice!).warnings).toEqual([]);
+  expect(parse(`{ metric: laeq, jump: { by: ${max - min + 1}, within: 1h } }`, city).warnings).toEqual([
+    `can never match: laeq lies between ${min} and ${max}; write by: ${(max - min) / 4}`,
+  ]);
+  expect(parse(`{ metric: laeq, jump: { by: ${max - min}, within: 1h } }`, city).warnings).toEqual([]);
+  const steps = (at: number, fn = 'last: true') =>
+    parseRule(
+      `id: r\ntitle: T\nwhere: { profile: noise }\nwhen: { metric: laeq, ${fn}, above: 60 }\nseverity: { low: 60, high: ${at} }\n`,
+      city,
+      { path: 'r', origin: 'api:me' },
+    ).warnings.map(({ message }) => message);
+  expect(steps(max)).toEqual([expect.stringContaining(`never reaches high: laeq lies between ${min} and ${max}`)]);
+  expect([...steps(max - 1), ...steps(max + 99, 'sum: 1h')]).toEqual([]);
+});
+
 test('lint - a warning has the place of its clause, and a profile that is fast enough is not named', () => {
   const { places } = parse(
     '\n  any:\n    - { metric: laeq, above: 90 }\n    - { metric: laeq, mean: 1m, above: 80 }',

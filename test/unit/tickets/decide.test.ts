@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { END_CAUSES, type EndCause, FAULT_GROUP, LIMIT_GROUP } from '../../../domain/index.ts';
 import { ALONE, type Hold, INCIDENT_STEPS } from '../../../tickets/decide.ts';
 import { decideTicket, TICKET_REASONS, type TicketContext } from '../../../tickets/index.ts';
-import { city, rule, serviceOf, ticketOf, transition } from '../../kit/tickets/scene.ts';
+import { city, rule, ticketOf, transition } from '../../kit/tickets/scene.ts';
 
 const service = city.services.get('air-quality');
 const { ticket: _, ...alertOnly } = rule;
@@ -18,10 +18,10 @@ const context = (given: Partial<TicketContext> = {}): TicketContext => ({
   othersFire: () => false,
   partsOpen: () => false,
   reportedOtherwise: () => false,
+  resolution: 'auto',
   ...ALONE,
   ...given,
 });
-const confirming = serviceOf('air-quality', { resolution: 'confirm' });
 
 const cases = [
   ['a firing alert opens a ticket', 'firing', {}, 'open', 'incident-began'],
@@ -57,7 +57,14 @@ const cases = [
   [
     'a resolved alert of a careful service waits for somebody to look',
     'resolved',
-    { open, service: confirming },
+    { open, resolution: 'confirm' },
+    'confirm',
+    'confirm-on-site',
+  ],
+  [
+    'a resolved alert of a rule that raises no ticket any more waits for somebody to look where its ticket says so',
+    'resolved',
+    { open, rule: alertOnly, service: undefined, resolution: 'confirm' },
     'confirm',
     'confirm-on-site',
   ],

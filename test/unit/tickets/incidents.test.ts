@@ -97,6 +97,50 @@ test('silence - an alert whose severity rises while it waits opens with the high
   expect(state.tickets.list({ limit: 9 }).items).toMatchObject([{ severity: 'critical', openedAt: iso(10) }]);
 });
 
+test('silence - an alert whose severity rises above those of the silence has its ticket at once, others go on waiting', () => {
+  const { alert, due, silence, tickets, ticketOf } = bench();
+  silence('s-1', { severity: ['low'] }, 0, 60);
+  for (const group of ['a', 'b', 'c']) alert(10, group, 'firing', { severity: 'low' });
+  due(10);
+  alert(20, 'b', 'firing', { from: 'firing', severity: 'critical' });
+  due(21);
+  expect(tickets()).toEqual([['b', 'open', 1]]);
+  expect(ticketOf('b')).not.toBeNull();
+  due(60);
+  expect(tickets().map(([group]) => group)).toEqual(['b', 'a', 'c']);
+});
+
+test('silence - that it holds back what another alert held back meanwhile is an event again, of that one only', () => {
+  const powerOff = { source: { rule: ['power-off'] }, target: { rule: [rule.id] }, via: null, lateMs: 0 };
+  const { alert, due, silence, published, state } = bench({}, { inhibitions: [{ ...powerOff, equal: ['device'] }] });
+  silence('s-1', { rule: [rule.id] }, 0, 60);
+  alert(1, 'z');
+  alert(2, 'a');
+  due(2);
+  for (const minute of [10, 20]) {
+    alert(minute, 'a', 'firing', { rule: 'power-off' });
+    due(minute);
+    alert(minute + 1, 'a', 'resolved', { rule: 'power-off', from: 'firing' });
+    due(minute + 1);
+  }
+  expect(published().filter((one) => one.endsWith('silence.matched'))).toHaveLength(3);
+  const events = state.events.page({ after: 0, limit: 500 }).items.map(({ event }) => event);
+  const matched = events.filter(({ type }) => type.endsWith('.matched'));
+  const groups = matched.map(({ data }) => ('alerts' in data ? data.alerts : []).map(({ group }) => group));
+  expect(groups).toEqual([['z', 'a'], ['a'], ['a']]);
+});
+
+test('silence - of two, the older at the times of a calendar, each holds back in its turn, night after night', () => {
+  const { alert, due, silence, published, tickets } = bench({}, { calendars: new Map([['nights', NIGHTS]]) });
+  silence('s-1', { device: ['a'] }, 0, 4_000, 'nights');
+  silence('s-2', { device: ['a'] }, 0, 4_000);
+  alert(1, 'a');
+  for (const minute of [2, 60, 120, 1_500, 1_560]) due(minute);
+  const matched = published().filter((one) => one.endsWith('silence.matched'));
+  expect(matched.map((one) => one.slice(9, 12))).toEqual(['s-2', 's-1', 's-2', 's-1', 's-2']);
+  expect(tickets()).toEqual([]);
+});
+
 test('silence - with a calendar it is active only at the times of the calendar, every week', () => {
   const { alert, due, silence, tickets } = bench({}, { calendars: new Map([['nights', NIGHTS]]) });
   silence('s-1', { district: ['harbour'] }, 0, 3 * 1_440, 'nights');

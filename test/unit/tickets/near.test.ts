@@ -66,7 +66,8 @@ function openService() {
   migrate(db, [TICKET_SCHEMA]);
   let nowMs = Date.UTC(2026, 0, 1, 12);
   const other = scene.serviceOf('noise');
-  const city = { ...scene.cityWith({ closeMs: 3_600_000 }) };
+  const poles = ['p-1', 'p-2'].map((id) => ({ id, kind: 'pole', title: null, services: [], location: HERE }));
+  const city = scene.cityWith({ closeMs: 3_600_000 }, { assets: new Map(poles.map((pole) => [pole.id, pole])) });
   const services = new Map([...city.services, ['noise', other]]);
   const clock = { now: () => nowMs++ };
   const service = new TicketService({ db, clock, city: () => ({ ...city, services }), firing: () => [] });
@@ -127,6 +128,19 @@ test('service - reports at one place are linked to the first; another service, a
     report(HERE, { same: null }),
   ].map((versions) => versions.at(-1)!.parent);
   expect(parents).toEqual([null, 'r-1', null, null, null, null]);
+});
+
+test('service - reports on different assets stay apart, also where one that names none was there before', () => {
+  const { report } = openService();
+  const parents = [
+    report(HERE),
+    report(north(1), { asset: 'p-1' }),
+    report(north(1), { asset: 'p-2' }),
+    report(north(2), { asset: 'p-2' }),
+    report(north(500), { asset: 'p-1' }),
+    report(north(1)),
+  ].map((versions) => versions.at(-1)!.parent);
+  expect(parents).toEqual([null, 'r-1', null, 'r-3', 'r-1', 'r-3']);
 });
 
 test('service - nothing is linked to a resolved ticket; reports linked before resolve with it', () => {

@@ -1,6 +1,10 @@
 import fc from 'fast-check';
 import {
+  type AlertLabels,
+  type Calendar,
+  createCalendarClock,
   LamppostError,
+  type Matchers,
   type Rule,
   SEVERITIES,
   type Severity,
@@ -14,6 +18,22 @@ import * as scene from '../scene.ts';
 
 const MINUTE = 60_000;
 const T0 = Date.UTC(2026, 0, 1);
+
+const GROUPS = ['a', 'b', 'c'] as const;
+
+/** Ten minutes of each twenty. */
+const OFTEN: Calendar = {
+  id: 'often',
+  title: { en: 'o', zh: 'o' },
+  zone: 'UTC',
+  spans: Array.from({ length: 72 }, (_, i) => ({
+    weekdays: [1, 2, 3, 4, 5, 6, 7],
+    fromMin: 20 * i,
+    toMin: 20 * i + 10,
+  })),
+  holidays: [],
+  workdays: [],
+};
 
 /** Services of every kind: of one alert or many, confirmed or not, offered, reminded, rechecked. */
 const SERVICES = ['plain', 'storm', 'careful', 'offered'] as const;
@@ -44,6 +64,7 @@ const city: TicketCity = {
       }),
     ].map((service) => [service.id, service]),
   ),
+  calendars: new Map([['often', OFTEN]]),
   inhibitions: [
     {
       source: { rule: ['plain'] },
@@ -55,11 +76,10 @@ const city: TicketCity = {
   ],
 };
 
-const GROUPS = ['a', 'b', 'c'] as const;
 const BECAUSE = ['rule-changed', 'rule-removed', 'rule-left', 'device-revoked'] as const;
 const ACTORS: readonly (string | null)[] = [null, 'environment', 'waste', 'neighbours', 'cleaners'];
 
-const alert = fc.record({
+const alertOf = {
   kind: fc.constant('alert' as const),
   service: fc.constantFrom(...SERVICES),
   group: fc.constantFrom(...GROUPS),
@@ -67,7 +87,8 @@ const alert = fc.record({
   /** What a firing alert does: it ends by itself or by an edit, or it rises. */
   next: fc.constantFrom('ends', 'ends', 'ends', 'edited', 'rises'),
   because: fc.constantFrom(...BECAUSE),
-});
+};
+const alert = fc.record(alertOf);
 const act = fc.record({
   kind: fc.constant('act' as const),
   /** Of the tickets so far, counted from the newest. */
@@ -83,12 +104,18 @@ const say = fc.record({
   what: fc.constantFrom('words', 'not-fixed', 'reply'),
 });
 const report = fc.record({ kind: fc.constant('report' as const), service: fc.constantFrom(...SERVICES) });
-const silence = fc.record({
+const silenceOf = {
   kind: fc.constant('silence' as const),
-  group: fc.constantFrom(...GROUPS),
-  minutes: fc.integer({ min: 1, max: 30 }),
-});
-const time = fc.record({ kind: fc.constant('time' as const), minutes: fc.constantFrom(1, 1, 5, 20, 90, 600) });
+  matchers: fc.oneof<fc.Arbitrary<Matchers>[]>(
+    fc.constantFrom(...GROUPS).map((group) => ({ device: [group] })),
+    fc.constantFrom(...SEVERITIES).map((severity) => ({ severity: [severity] })),
+  ),
+  calendar: fc.constantFrom(null, null, 'often'),
+  minutes: fc.integer({ min: 1, max: 60 }),
+};
+const silence = fc.record(silenceOf);
+const timeOf = { kind: fc.constant('time' as const), minutes: fc.constantFrom(1, 1, 5, 20, 90, 600) };
+const time = fc.record(timeOf);
 
 /** Random acts, alerts, edits and time. */
 export const histories = fc.array(
@@ -99,6 +126,22 @@ export const histories = fc.array(
     { weight: 1, arbitrary: say },
     { weight: 1, arbitrary: silence },
     { weight: 4, arbitrary: time },
+  ),
+  { minLength: 5, maxLength: 60 },
+);
+/** So few that they meet each other. */
+const few = {
+  service: fc.constantFrom('plain', 'careful'),
+  group: fc.constantFrom('a', 'b'),
+  severity: fc.constantFrom('low', 'high'),
+} as const;
+
+/** Alerts under silences and causes, which come and go. */
+export const held: fc.Arbitrary<Step[]> = fc.array(
+  fc.oneof(
+    { weight: 5, arbitrary: fc.record({ ...alertOf, ...few, next: fc.constantFrom('ends', 'rises') }) },
+    { weight: 1, arbitrary: fc.record({ ...silenceOf, minutes: fc.constantFrom(10, 60) }) },
+    { weight: 4, arbitrary: fc.record({ ...timeOf, minutes: fc.constantFrom(1, 5, 20) }) },
   ),
   { minLength: 5, maxLength: 60 },
 );
@@ -128,6 +171,7 @@ export function createPlayer(): (steps: readonly Step[]) => Played {
 
 function play(steps: readonly Step[], state: ReturnType<typeof openState>, check: () => string[]): Played {
   const firing = new Map<string, Severity>();
+  const clock = createCalendarClock(OFTEN);
   let now = T0;
   let n = 0;
   state.at(now, city);
@@ -210,16 +254,30 @@ function play(steps: readonly Step[], state: ReturnType<typeof openState>, check
         string,
         string,
       ];
-      const rest = { calendar: null, comment: 'c', author: 'k', createdAt: startsAt, startsAt, endsAt };
-      state.service.silences.add({ id: `s-${++n}`, matchers: { device: [step.group] }, ...rest });
+      const { matchers, calendar } = step;
+      const rest = { calendar, comment: 'c', author: 'k', createdAt: startsAt, startsAt, endsAt };
+      state.service.silences.add({ id: `s-${++n}`, matchers, ...rest });
     }
     now += 1_000;
     state.at(now, city);
   }
 
+  /** Returns the alerts that wait for a silence which does not match them any more. */
+  function heldByNothing(): string[] {
+    const rows = state.db.prepare(`select cause, labels from ticket_waits where reason = 'silenced'`).all();
+    return rows.flatMap(({ cause, labels: text }) => {
+      const labels = JSON.parse(String(text)) as AlertLabels;
+      const severity = firing.get(`${labels.rule} ${labels.group}`);
+      const holding =
+        severity === undefined ? [] : state.service.silences.of({ ...labels, severity }, now, () => clock);
+      return holding.some(({ id }) => id === cause) ? [] : [`${labels.rule} of ${labels.group} waits for ${cause}`];
+    });
+  }
+
   for (const [i, step] of steps.entries()) {
     one(step);
-    const found = check();
+    if (step.kind !== 'time') state.due(now);
+    const found = [...check(), ...heldByNothing()];
     if (found.length > 0) return { impossible: [`after step ${i + 1} (${step.kind})`, ...found], actions: new Set() };
   }
   const rows = state.db.prepare('select distinct action from ticket_changes').all();

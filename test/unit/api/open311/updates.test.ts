@@ -148,7 +148,13 @@ test('everything that is wrong with an update is said at once', async () => {
   expect((await client.post(update('r-0-0'))).status).toBe(404);
   expect((await client.post(update(id), 'wrong')).status).toBe(403);
   expect((await client.post(update(id), server.api.key('viewer'))).status).toBe(403);
-  for (const query of ['start_date=yesterday', 'start_date=2026-01-01&end_date=2026-06-01', 'limit=0', 'after=x'])
+  for (const query of [
+    'start_date=yesterday',
+    'start_date=2026-01-01&end_date=2026-06-01',
+    'limit=0',
+    'after=x',
+    'before=x',
+  ])
     expect((await server.json(`${PATH}.json?${query}`)).status, query).toBe(400);
 });
 
