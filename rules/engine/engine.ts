@@ -370,7 +370,6 @@ class Engine implements RuleEngine, ChangeContext {
     const { owner, clauses, rule } = member;
     const { latenessMs, suspect } = rule.rule;
     const isIgnored = isSuspect && suspect === 'ignore';
-    // Also for `absent`: what a device sends of days ago does not say that it measures now.
     if (latenessMs !== null && this.k + this.offset - ts > latenessMs) return;
     let took = false;
     for (let i = 0; i < clauses.length; i++) {

@@ -20,7 +20,7 @@ const RULES = {
     'when: { metric: laeq, last: true, anomaly: { season: 1d, train: 14d, least: 1 } }\nseverity: low\n',
   'noise-silent':
     'id: noise-silent\ntitle: "{{device.name}} is silent"\nwhere: { profile: noise }\nwhen: { absent: 2s }\n' +
-    'lateness: 1h\nseverity: low\n',
+    'severity: low\n',
 };
 const server = new RulesServer(RULES);
 server.write(

@@ -1,4 +1,4 @@
-import { type AbsentCondition, isFaults, type MetricTable } from '../../../domain/index.ts';
+import { type AbsentCondition, DAY_MS, isFaults, type MetricTable } from '../../../domain/index.ts';
 import type { Reader, Writer } from '../bytes.ts';
 import { ClauseState, type ClauseWindow, type EngineTime, FALSE, TRUE } from './clause.ts';
 
@@ -24,7 +24,9 @@ export class AbsentState extends ClauseState {
     return this.#metric === metric || (this.#metric === -1 && !isFaults(this.#metrics.idOf(metric)));
   }
 
-  override take(_metric: number, _ts: number, _value: number, { k }: EngineTime): boolean {
+  /** What a device sends of days ago does not say that it measures now. */
+  override take(_metric: number, ts: number, _value: number, { k, offset, civil }: EngineTime): boolean {
+    if (k + offset - (ts + civil) > DAY_MS) return false;
     this.#readK = k;
     return true;
   }

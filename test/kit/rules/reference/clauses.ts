@@ -1,6 +1,6 @@
 import type { Band, Clause, ForecastCondition, Rule, ThresholdCondition } from '../../../../domain/index.ts';
 import type { Instant } from './journal.ts';
-import { clausesOf } from './kit.ts';
+import { clausesOf, DAY } from './kit.ts';
 import { addSample, expected, holtWinters, hourIsOpen, type SeasonSample, slotOf, trend } from './seasons.ts';
 import { aggregate, cut, median, newestMs, type Reading, takes, tooFull, type Window } from './windows.ts';
 
@@ -73,6 +73,7 @@ export function takeReading(
   if (late) return false;
   if (clause.kind === 'absent') {
     if (clause.metric !== null && clause.metric !== metric) return false;
+    if (context.now.atMs - reading.ts > DAY) return false;
     Object.assign(course, { since: context.now, silent: false, verdict: 'false' });
     return true;
   }

@@ -47,6 +47,16 @@ timeline(
 );
 
 timeline(
+  'absent - a reading of three days ago ends no silence, and one of 23 hours ago does',
+  { rule: 'when: { absent: 1h }' },
+  `00:30 d1 pm25 20
+   +3d09:10 d1 pm25 20 of 09:10
+   → 01:30 d1 firing 3600
+   +3d09:20 d1 pm25 20 of +2d10:20
+   → +3d09:20 d1 resolved 0`,
+);
+
+timeline(
   'absent - downtime of the server is no silence',
   { rule: 'when: { absent: 2m }', gaps: true },
   `00:00:30 d1 pm25 20
