@@ -1,6 +1,6 @@
 import { isMap, isScalar, isSeq, type LineCounter, type Node } from 'yaml';
 import type { z } from 'zod';
-import { type CityFile, type CityProblem, excessOf, MOST_LEVELS, suggest } from '../domain/index.ts';
+import { type CityFile, type CityProblem, excessOf, MOST_LEVELS, wordingOf } from '../domain/index.ts';
 import { FILE_BOUNDS, type ReadYaml, readYaml, type YamlBounds } from './yaml.ts';
 
 /** One file of the city folder: its value, and the place of each part in the text. */
@@ -138,11 +138,10 @@ const NOUNS: Readonly<Record<string, string>> = {
 
 /** Returns an error message for a person who writes YAML, where the schema has no message of its own. */
 function wording(issue: z.core.$ZodRawIssue): string | undefined {
-  if (issue.input === undefined) return 'is missing';
-  if (issue.code === 'invalid_type') return `${shown(issue.input)} is not ${NOUNS[issue.expected] ?? issue.expected}`;
-  if (issue.code === 'invalid_value')
-    return `${shown(issue.input)} is not possible here${suggest(String(issue.input), issue.values.map(String))}`;
-  return undefined;
+  if (issue.code === 'unrecognized_keys') return undefined;
+  if (issue.code === 'invalid_type' && issue.input !== undefined)
+    return `${shown(issue.input)} is not ${NOUNS[issue.expected] ?? issue.expected}`;
+  return wordingOf(issue);
 }
 
 function shown(input: unknown): string {
