@@ -53,7 +53,10 @@ function openJson({ path: file, text }: CityFile): Source {
     if (excessOf(value, MOST_LEVELS) === null) return { file, text, value, problems: [], problem };
     return faulty(places().faults[0]?.offset ?? 0, `nested deeper than ${MOST_LEVELS} levels`);
   } catch (error) {
-    return faulty(places().faults[0]?.offset ?? 0, `not JSON: ${(error as Error).message}`);
+    const { message } = error as Error;
+    const [, position] = /at position (\d+)/.exec(message) ?? [];
+    const offset = position === undefined ? places().faults[0]?.offset : Number(position);
+    return faulty(offset ?? 0, `not JSON: ${message}`);
   }
 }
 

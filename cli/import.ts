@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { LamppostError } from '../domain/index.ts';
 import type { ImportReport } from '../ingest/index.ts';
 import { type Client, clientOf } from './client.ts';
+import { unreadable } from './files.ts';
 import type { IMPORT_READINGS } from './flags.ts';
 import { createProgress, type Progress, print } from './output.ts';
 import type { Given } from './spec.ts';
@@ -122,8 +123,8 @@ function piecesOf(file: string, format: string): AsyncGenerator<Piece> {
 }
 
 async function* piecesOfText(file: string, hasHeader: boolean): AsyncGenerator<Piece> {
-  const { size } = await stat(file).catch((cause: Error) => {
-    throw new LamppostError('config', cause.message, { cause });
+  const { size } = await stat(file).catch((cause: unknown) => {
+    throw unreadable(file, cause);
   });
   const handle = await open(file);
   try {

@@ -45,7 +45,12 @@ const CASES: readonly (readonly [string, RequestInit, number, RegExp])[] = [
   ['/api/v1/devices/d1/calibrations', json({ metric: 'aa', offset: 1 }), 400, /device d1: .*metric "aa".*"a"/],
   ['/api/v1/devices/d1/calibrations', json({ metric: 'a' }), 400, /write offset, gain or points/],
   ['/api/v1/devices/d1/calibrations', json({ metric: 'a', gain: 0 }), 400, /body\/gain: .*gain of 0/],
-  ['/api/v1/devices/d1/calibrations', json({ metric: 'a', offset: 1, from: 'now' }), 400, /body\/from: "now" is not a moment.*such as 2026/],
+  [
+    '/api/v1/devices/d1/calibrations',
+    json({ metric: 'a', offset: 1, from: 'now' }),
+    400,
+    /body\/from: "now" is not a moment.*such as 2026/,
+  ],
   ['/api/v1/devices/d1/calibrations', json({ metric: 'a', points: [[1, 1]] }), 400, /body\/points: .*at least 2/],
   [
     '/api/v1/devices/d1/calibrations',
@@ -109,7 +114,12 @@ const CASES: readonly (readonly [string, RequestInit, number, RegExp])[] = [
   ['/api/v1/alerts?severity=loud', GET, 400, /querystring\/severity: .*critical/],
   ['/api/v1/alerts?after=abc', GET, 400, /after: "abc" is not the next of a page/],
   ['/api/v1/tickets?after=abc', GET, 400, /after: "abc" is not the next of a page/],
-  ['/api/v1/tickets?status=lost', GET, 400, /querystring\/status\/0: "lost" is not possible here; known: open, acknowledged/],
+  [
+    '/api/v1/tickets?status=lost',
+    GET,
+    400,
+    /querystring\/status\/0: "lost" is not possible here; known: open, acknowledged/,
+  ],
   ['/api/v1/tickets/nope', GET, 404, /no ticket "nope"/],
   ['/api/v1/tickets/%00', GET, 404, /no ticket/],
   ['/api/v1/tickets/%ff', GET, 400, /%ff/],

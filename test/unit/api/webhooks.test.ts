@@ -38,7 +38,10 @@ test.each([
   [{ url: 'http://127.0.0.1:9/' }, 'url: 127.0.0.1 is a private address: name a public host, or start Lamppost with'],
   [{ url, filter: { departments: ['nobody'] } }, 'filter.departments: unknown department "nobody"'],
   [{ url, filter: { districts: ['eastt'] } }, 'filter.districts: unknown district "eastt": did you mean "east"?'],
-  [{ url, filter: { types: ['city.lamppost.nothing'] } }, 'body/filter/types/0: "city.lamppost.nothing" is not possible here'],
+  [
+    { url, filter: { types: ['city.lamppost.nothing'] } },
+    'body/filter/types/0: "city.lamppost.nothing" is not possible here',
+  ],
   [{ url, filter: { colours: ['red'] } }, 'unknown field "colours"'],
   [{ url: 'https://user:secret@a.example/' }, 'body/url: must have no user and password'],
   [{ url, concurrency: 0 }, 'body/concurrency: must be at least 1'],
