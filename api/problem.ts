@@ -91,15 +91,18 @@ export function validate({ schema }: { readonly schema: z.ZodType }) {
   };
 }
 
+const NO_ROUTES: Routes = { methodsOf: () => [], near: () => '' };
+
 /**
  * Sends every error as a problem. Only what the client can fix is in it; bugs go to the log. `routes`: what an address
  * takes, for 405.
  */
-export function respondWithProblems(app: FastifyInstance, { methodsOf }: Routes = { methodsOf: () => [] }): void {
+export function respondWithProblems(app: FastifyInstance, { methodsOf, near }: Routes = NO_ROUTES): void {
   app.setNotFoundHandler((request, reply) => {
     const { method, url } = request;
-    const methods = methodsOf(url.split('?')[0]!);
-    if (methods.length === 0) return problem(reply, 404, `there is no ${method} ${url}`);
+    const path = url.split('?')[0]!;
+    const methods = methodsOf(path);
+    if (methods.length === 0) return problem(reply, 404, `there is no ${method} ${url}${near(path)}`);
     const allow = methods.join(', ');
     return problem(reply.header('allow', allow), 405, `${url} does not take ${method}; it takes ${allow}`);
   });
