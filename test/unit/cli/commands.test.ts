@@ -212,7 +212,7 @@ error; progress is shown on a terminal, or with \`--progress\`.
 | 70 | a fault of Lamppost; the journal recovers at the next start |
 | 74 | a damaged file ([damage](damage.md)) |
 | 130 | ended by Ctrl-C before it was done |
-| 141 | nobody reads the output any more, as after `head` |
+| 141 | nobody reads the output any more, as after \`head\` |
 
 Completion: \`lamppost completion bash\`, \`zsh\` or \`fish\` prints a script, whose first line says where to put it.
 `;
