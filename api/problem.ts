@@ -1,7 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { type ErrorCode, LamppostError, type ShapeOf } from '../domain/index.ts';
+import { type ErrorCode, LamppostError, type ShapeOf, wordingOf } from '../domain/index.ts';
 import type { Routes } from './routing.ts';
 
 /** What went wrong (RFC 9457). */
@@ -73,28 +72,46 @@ export function problem(reply: FastifyReply, status: number, detail: string, mor
   return reply.code(status).header('content-type', 'application/problem+json').send(JSON.stringify(body));
 }
 
+/** What a request has wrong, by its schema. Fastify adds the part of the request: `body`, `querystring` … */
+class Mistakes extends Error {
+  readonly validationContext: string = '';
+  readonly issues: readonly Issue[];
+
+  constructor(issues: readonly Issue[]) {
+    super('the request has mistakes');
+    this.issues = issues;
+  }
+}
+
+/** Checks a part of a request, for Fastify. */
+export function validate({ schema }: { readonly schema: z.ZodType }) {
+  return (data: unknown): { value: unknown } | { error: Error } => {
+    const parsed = schema.safeParse(data, { error: wordingOf });
+    return parsed.success ? { value: parsed.data } : { error: new Mistakes(parsed.error.issues) };
+  };
+}
+
+const NO_ROUTES: Routes = { methodsOf: () => [], near: () => '' };
+
 /**
  * Sends every error as a problem. Only what the client can fix is in it; bugs go to the log. `routes`: what an address
  * takes, for 405.
  */
-export function respondWithProblems(app: FastifyInstance, { methodsOf }: Routes = { methodsOf: () => [] }): void {
+export function respondWithProblems(app: FastifyInstance, { methodsOf, near }: Routes = NO_ROUTES): void {
   app.setNotFoundHandler((request, reply) => {
     const { method, url } = request;
-    const methods = methodsOf(url.split('?')[0]!);
-    if (methods.length === 0) return problem(reply, 404, `there is no ${method} ${url}`);
+    const path = url.split('?')[0]!;
+    const methods = methodsOf(path);
+    if (methods.length === 0) return problem(reply, 404, `there is no ${method} ${url}${near(path)}`);
     const allow = methods.join(', ');
     return problem(reply.header('allow', allow), 405, `${url} does not take ${method}; it takes ${allow}`);
   });
   app.setErrorHandler((error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
-    if (hasZodFastifySchemaValidationErrors(error)) {
-      const all = error.validation
-        .slice(0, MOST_ERRORS)
-        .flatMap(({ instancePath, message, params }) =>
-          faultsOf(instancePath || '/', { message: message ?? '', path: [], ...params }),
-        );
+    if (error instanceof Mistakes) {
+      const all = error.issues.slice(0, MOST_ERRORS).flatMap((issue) => faultsOf('/', issue));
       const errors = all.slice(0, MOST_ERRORS).map(({ path, message }) => ({ path, message: brief(message) }));
       const shown = errors.map(({ path, message }) => `${error.validationContext}${path}: ${message}`);
-      const more = Math.max(all.length, error.validation.length) - errors.length;
+      const more = Math.max(all.length, error.issues.length) - errors.length;
       const detail = [...shown, ...(more === 0 ? [] : [`and ${more} more`])].join('; ');
       return problem(reply, 400, detail, { errors });
     }

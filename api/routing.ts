@@ -1,12 +1,17 @@
 import type { FastifyInstance, RouteOptions } from 'fastify';
 import { z } from 'zod';
-import { LamppostError, unknownName } from '../domain/index.ts';
+import { LamppostError, suggest, unknownName } from '../domain/index.ts';
 
 /** Which methods an address takes. */
 export interface Routes {
   /** The methods of the routes that match an address without its query; empty where there is none. */
   methodsOf(path: string): readonly string[];
+  /** `: did you mean "/api/v1/devices"?` where an address is close to that of a route; else ''. */
+  near(path: string): string;
 }
+
+/** A longer address is not compared with those of the routes: that takes time, and anybody may ask. */
+const LONGEST_COMPARED = 48;
 
 /** Addresses whose parameters are ours alone: GeoReport's clients, network servers and providers add some of their own. */
 const OURS = /^\/(api\/v1\/|ready$)/;
@@ -19,15 +24,21 @@ const OPEN_LISTS = /^\/(open311\/v2\/(requests|servicerequestupdates)\.|public\/
  */
 export function followRoutes(app: FastifyInstance): Routes {
   const routes: { readonly matches: RegExp; readonly methods: readonly string[] }[] = [];
+  const addresses = new Set<string>();
   app.addHook('onRoute', (route) => {
     const isList = OPEN_LISTS.test(route.url) && route.method !== 'POST';
     if (isList || OURS.test(route.url)) refuseUnknown(route);
+    if (!/[:*]/.test(route.url)) addresses.add(route.url);
     const path = route.url.replace(/[.]/g, '\\.').replace(/:\w+/g, '[^/]+');
     if (!/[(*]/.test(path)) routes.push({ matches: new RegExp(`^${path}$`), methods: [route.method].flat() });
   });
   return {
     methodsOf: (path) =>
       [...new Set(routes.filter(({ matches }) => matches.test(path)).flatMap(({ methods }) => methods))].toSorted(),
+    near: (path) => {
+      const [, close] = path.length > LONGEST_COMPARED ? [] : suggest(path, addresses).split(': did you mean ');
+      return close === undefined ? '' : `: did you mean ${close}`;
+    },
   };
 }
 

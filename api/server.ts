@@ -1,6 +1,5 @@
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyBaseLogger, type FastifyReply, LogController } from 'fastify';
-import { validatorCompiler } from 'fastify-type-provider-zod';
 import { type Person, SECOND_MS } from '../domain/index.ts';
 import { bindToDepartments } from './departments.ts';
 import type { ApiDeps, CitizenOptions } from './deps.ts';
@@ -23,7 +22,7 @@ import {
 } from './edge/index.ts';
 import { open311Routes } from './open311/routes.ts';
 import { OPENAPI } from './openapi.ts';
-import { problem, respondWithProblems } from './problem.ts';
+import { problem, respondWithProblems, validate } from './problem.ts';
 import { followResponses } from './responded.ts';
 import { alertRoutes } from './routes/alerts.ts';
 import { assetRoutes } from './routes/assets.ts';
@@ -198,7 +197,7 @@ function serverOf(deps: ApiDeps, { options, connections, cookies }: Edge): App {
   });
   // A body of text is refused as such (415), not parsed as JSON.
   server.removeContentTypeParser('text/plain');
-  server.setValidatorCompiler(validatorCompiler);
+  server.setValidatorCompiler(validate);
   // Responses leave as they are: the compiler and the tests hold the routes to their schemas.
   server.setSerializerCompiler(() => JSON.stringify);
   respondWithProblems(server, followRoutes(server));

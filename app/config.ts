@@ -5,7 +5,7 @@ import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
 import { EDGE, type EdgeOptions } from '../api/index.ts';
 import { type ClusterSettings, clusterSettings, faultOfLog, isClusterName } from '../cluster/index.ts';
-import { HOUR_MS, LamppostError, suggest } from '../domain/index.ts';
+import { HOUR_MS, LamppostError, suggest, wordingOf } from '../domain/index.ts';
 import type { InfluxSettings } from '../history/index.ts';
 import { createTrustedProxies } from '../limits/index.ts';
 import { readOidc } from './oidc-settings.ts';
@@ -125,7 +125,7 @@ const Settings = z.object({
     .optional(),
   MQTT_HOST: z.string().default('0.0.0.0'),
   /** `off`: only TLS and WebSocket. */
-  MQTT_PORT: z.union([z.literal('off'), port(1883)]),
+  MQTT_PORT: z.union([z.literal('off'), port(1883)], 'must be a port from 0 to 65535, or off'),
   MQTT_MAX_PACKET: bytes(256 * 1024),
   MQTT_MAX_CONNECTIONS: z.coerce.number().int().min(1).default(20_000),
   /** How much one device may send; network servers ten times as much. 0: no limit. */
@@ -226,7 +226,7 @@ const ClusterPart = Settings.pick({
  * of this machine. Throws `config`.
  */
 export function readCluster(environment: NodeJS.ProcessEnv, flags: Record<string, string> = {}) {
-  const parsed = ClusterPart.safeParse({ ...environment, ...flags });
+  const parsed = ClusterPart.safeParse({ ...written(environment), ...flags }, { error: wordingOf });
   const problems = (parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')}: ${issue.message}`);
   const unknown = Object.keys(flags).filter((name) => !SETTINGS.includes(name));
   for (const name of unknown) problems.push(`${name}: there is no such setting${suggest(name, SETTINGS)}`);
@@ -242,6 +242,10 @@ function clusterOf(s: z.infer<typeof ClusterPart>): ClusterSettings | null {
   return clusterSettings({ log, node, name, replicas, ...files, domain: s.NATS_DOMAIN });
 }
 
+/** The variables that say something: an empty one, such as `HTTP_PORT=` of an env file, counts as absent. */
+const written = (environment: NodeJS.ProcessEnv) =>
+  Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+
 /** Settings of the process, read once and frozen; handed out in slices. */
 export type Config = ReturnType<typeof readConfig>;
 
@@ -250,13 +254,13 @@ export type Config = ReturnType<typeof readConfig>;
  * problem.
  */
 export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string, string> = {}) {
-  const parsed = Settings.safeParse({ ...environment, ...flags });
+  const given = { ...written(environment), ...flags };
+  const parsed = Settings.safeParse(given, { error: wordingOf });
   const problems = parsed.success
     ? []
     : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
   const unknown = Object.keys(flags).filter((name) => !SETTINGS.includes(name));
   for (const name of unknown) problems.push(`${name}: there is no such setting${suggest(name, SETTINGS)}`);
-  const given = { ...environment, ...flags };
   const backups = given.LAMPPOST_BACKUP_DIR;
   if (backups !== undefined && !statSync(backups, { throwIfNoEntry: false })?.isDirectory())
     problems.push(`LAMPPOST_BACKUP_DIR: there is no folder ${backups}`);

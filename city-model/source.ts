@@ -1,6 +1,6 @@
 import { isMap, isScalar, isSeq, type LineCounter, type Node } from 'yaml';
 import type { z } from 'zod';
-import { type CityFile, type CityProblem, excessOf, MOST_LEVELS, suggest } from '../domain/index.ts';
+import { type CityFile, type CityProblem, excessOf, MOST_LEVELS, wordingOf } from '../domain/index.ts';
 import { FILE_BOUNDS, type ReadYaml, readYaml, type YamlBounds } from './yaml.ts';
 
 /** One file of the city folder: its value, and the place of each part in the text. */
@@ -53,7 +53,10 @@ function openJson({ path: file, text }: CityFile): Source {
     if (excessOf(value, MOST_LEVELS) === null) return { file, text, value, problems: [], problem };
     return faulty(places().faults[0]?.offset ?? 0, `nested deeper than ${MOST_LEVELS} levels`);
   } catch (error) {
-    return faulty(places().faults[0]?.offset ?? 0, `not JSON: ${(error as Error).message}`);
+    const { message } = error as Error;
+    const [, position] = /at position (\d+)/.exec(message) ?? [];
+    const offset = position === undefined ? places().faults[0]?.offset : Number(position);
+    return faulty(offset ?? 0, `not JSON: ${message}`);
   }
 }
 
@@ -138,11 +141,10 @@ const NOUNS: Readonly<Record<string, string>> = {
 
 /** Returns an error message for a person who writes YAML, where the schema has no message of its own. */
 function wording(issue: z.core.$ZodRawIssue): string | undefined {
-  if (issue.input === undefined) return 'is missing';
-  if (issue.code === 'invalid_type') return `${shown(issue.input)} is not ${NOUNS[issue.expected] ?? issue.expected}`;
-  if (issue.code === 'invalid_value')
-    return `${shown(issue.input)} is not possible here${suggest(String(issue.input), issue.values.map(String))}`;
-  return undefined;
+  if (issue.code === 'unrecognized_keys') return undefined;
+  if (issue.code === 'invalid_type' && issue.input !== undefined)
+    return `${shown(issue.input)} is not ${NOUNS[issue.expected] ?? issue.expected}`;
+  return wordingOf(issue);
 }
 
 function shown(input: unknown): string {

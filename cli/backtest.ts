@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type Config, type LoadedCity, loadCity, readConfig } from '../app/index.ts';
@@ -20,6 +20,7 @@ import {
 import { wouldBeTickets } from '../tickets/index.ts';
 import { createProgressBar, printReport } from './backtest-report.ts';
 import { type Client, clientOf } from './client.ts';
+import { readBytes } from './files.ts';
 import type { BACKTEST } from './flags.ts';
 import { pastOf } from './past.ts';
 import type { Given } from './spec.ts';
@@ -75,16 +76,8 @@ function requestOf([file]: readonly string[], { rule, from, to }: Given<typeof B
   const toMs = to === undefined ? nowMs : pastOf('--to', to, nowMs);
   const fromMs = from === undefined ? toMs - 30 * DAY_MS : pastOf('--from', from, nowMs);
   if (fromMs >= toMs) throw new LamppostError('config', 'backtest: --from must be before --to');
-  const text = file === undefined ? null : readText(file);
+  const text = file === undefined ? null : readBytes(file).toString();
   return { text, file: file ?? '', id: rule ?? '', fromMs, toMs };
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new LamppostError('config', `${file} cannot be read: ${(cause as Error).message}`, { cause });
-  }
 }
 
 function configOf(flags: Readonly<Record<string, string | undefined>>, environment: NodeJS.ProcessEnv): Config {

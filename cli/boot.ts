@@ -65,12 +65,16 @@ export async function boot(flags: Record<string, string>, environment: NodeJS.Pr
 const LISTEN: Readonly<Record<string, string>> = {
   EADDRINUSE: 'is taken by another program; stop that one, or choose another port',
   EACCES: 'needs a right of this user; choose one above 1023, or give the program CAP_NET_BIND_SERVICE',
-  EADDRNOTAVAIL: 'is on an address that this machine does not have; look at MQTT_HOST and HTTP_HOST',
 };
 
 /** Returns the error of a listener, also of another thread, with the setting that would help; null for any other. */
 function listening(error: unknown, { mqtt, http }: Config): LamppostError | null {
-  const { message } = error as Error;
+  const { message, code: name } = error as NodeJS.ErrnoException;
+  const host = Object.entries({ HTTP_HOST: http.host, MQTT_HOST: mqtt.host }).find(([, one]) => message.includes(one));
+  if (/\bEADDRNOTAVAIL\b|\bENOTFOUND\b|\bEAI_AGAIN\b/.test(`${name} ${message}`) && host !== undefined)
+    return new LamppostError('config', `${host[0]}: this machine does not have the address ${host[1]}`, {
+      cause: error,
+    });
   const [, code = '', port] = /\blisten (E[A-Z]+)\b.*:(\d+)$/.exec(message) ?? [];
   const why = LISTEN[code];
   if (why === undefined) return null;
@@ -102,6 +106,7 @@ export function untilAskedToStop(): Promise<void> {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => {
         process.once(signal, () => process.exit(INTERRUPTED));
+        console.error('\nstopping: everything acknowledged is processed first; once more ends it at once');
         resolve();
       });
     }

@@ -27,9 +27,7 @@ export class Client {
    * is not valid, `busy` where no server responds, and the signal's reason when it aborts.
    */
   async send(method: string, path: string, { body, bytes, accept, signal }: Init = {}): Promise<Response> {
-    if (!URL.canParse(this.#url)) {
-      throw new LamppostError('config', `--url: "${this.#url}" is not a URL; write http://host:8080`);
-    }
+    checkUrl(this.#url);
     const headers: Record<string, string> = this.#key === '' ? {} : { authorization: `Bearer ${this.#key}` };
     if (body !== undefined) headers['content-type'] = 'application/json';
     if (accept !== undefined) headers.accept = accept;
@@ -39,10 +37,7 @@ export class Client {
       return await fetch(`${this.#url}${path}`, { method, headers, ...sent, ...(signal && { signal }) });
     } catch (error) {
       if (signal?.aborted) throw error;
-      const { cause, message } = error as Error & { cause?: Error };
-      throw new LamppostError('busy', `no server responds at ${this.#url}: ${cause?.message || message}`, {
-        cause: error,
-      });
+      throw new LamppostError('busy', `no server responds at ${this.#url}: ${whyOf(error as Error)}`, { cause: error });
     }
   }
 
@@ -96,6 +91,22 @@ export class Client {
   }
 }
 
+/** Throws `config` where an address is not that of a server: the beginning of a URL, without a path. */
+function checkUrl(text: string): void {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const is =
+    url === null || !/^https?:$/.test(url.protocol) ? 'not a URL' : url.pathname === '/' ? null : 'more than it';
+  if (is === 'not a URL')
+    throw new LamppostError('config', `--url, LAMPPOST_URL: "${text}" is no URL; write http://host:8080`);
+  if (is !== null) throw new LamppostError('config', `--url, LAMPPOST_URL: "${text}" has a path; write ${url!.origin}`);
+}
+
+/** Returns why a request got no response. */
+function whyOf({ cause, message }: Error & { cause?: unknown }): string {
+  const why = (cause as Error | undefined)?.message || message;
+  return why.includes('wrong version number') ? 'it does not speak TLS; write http://' : why;
+}
+
 /** What a command that talks to a running server was given. */
 interface Where {
   readonly url?: string | undefined;
@@ -105,7 +116,8 @@ interface Where {
 /** Returns where the server is: `--url`, LAMPPOST_URL, the saved login, or HTTP_PORT of this machine. */
 export function urlOf({ url }: Where, environment: NodeJS.ProcessEnv): string {
   const port = Number(environment.HTTP_PORT) || 8080;
-  const found = url ?? environment.LAMPPOST_URL ?? readLogin(environment)?.url ?? `http://127.0.0.1:${port}`;
+  const found =
+    url ?? (environment.LAMPPOST_URL || undefined) ?? readLogin(environment)?.url ?? `http://127.0.0.1:${port}`;
   return found.replace(/\/+$/, '');
 }
 
@@ -123,12 +135,13 @@ export function clientOf(where: Where, environment: NodeJS.ProcessEnv): Client {
 export function loginFor(where: Where, environment: NodeJS.ProcessEnv) {
   const api = urlOf(where, environment);
   const { LAMPPOST_URL, LAMPPOST_KEY, LAMPPOST_ADMIN_KEY } = environment;
-  if (where.key !== undefined) return { api, key: where.key, from: '--key' };
-  if (LAMPPOST_KEY !== undefined) return { api, key: LAMPPOST_KEY, from: 'LAMPPOST_KEY' };
+  // A key that was copied may end with the line.
+  if (where.key !== undefined) return { api, key: where.key.trim(), from: '--key' };
+  if (LAMPPOST_KEY) return { api, key: LAMPPOST_KEY.trim(), from: 'LAMPPOST_KEY' };
   // It is the key of this machine's server, not of one that somebody logged in to elsewhere.
-  const isNamed = where.url !== undefined || LAMPPOST_URL !== undefined;
-  if (LAMPPOST_ADMIN_KEY !== undefined && (isNamed || readLogin(environment) === null))
-    return { api, key: LAMPPOST_ADMIN_KEY, from: 'LAMPPOST_ADMIN_KEY' };
+  const isNamed = where.url !== undefined || Boolean(LAMPPOST_URL);
+  if (LAMPPOST_ADMIN_KEY && (isNamed || readLogin(environment) === null))
+    return { api, key: LAMPPOST_ADMIN_KEY.trim(), from: 'LAMPPOST_ADMIN_KEY' };
   const login = readLogin(environment);
   return login?.url === api ? { api, key: login.key, from: 'the saved login' } : { api, key: '', from: '--key' };
 }
@@ -136,17 +149,28 @@ export function loginFor(where: Where, environment: NodeJS.ProcessEnv) {
 type Asked = readonly [method: string, path: string, body?: unknown];
 
 interface Asking {
-  readonly flags: { readonly url: string | undefined; readonly key: string | undefined };
+  readonly flags: { readonly url: string | undefined; readonly key: string | undefined; readonly json: boolean };
 }
 
-/** Sends a request and prints the response, which is JSON, or `done` where it is empty. Returns the exit code. */
+/** Prints a response, which is JSON; where it is empty, `done`, or `{}` with --json. Returns the exit code. */
+export function printResponse(text: string, { json }: Asking['flags']): number {
+  console.log(text || (json ? '{}' : 'done'));
+  return 0;
+}
+
+/** Returns what a change was given. Throws `config` where that is nothing. */
+export function changesOf<T extends object>(command: string, body: T): T {
+  if (Object.values(body).some((value) => value !== undefined)) return body;
+  throw new LamppostError('config', `${command}: write what to change (lamppost ${command} --help)`);
+}
+
+/** Sends a request and prints the response as `printResponse` does. */
 export async function requestAndPrint(
   { flags }: Asking,
   environment: NodeJS.ProcessEnv,
   [method, path, body]: Asked,
 ): Promise<number> {
-  console.log((await clientOf(flags, environment).text(method, path, body)) || 'done');
-  return 0;
+  return printResponse(await clientOf(flags, environment).text(method, path, body), flags);
 }
 
 /** Returns all items of a list, page by page. */

@@ -50,15 +50,33 @@ const LOCAL = { HTTP_HOST: '127.0.0.1', MQTT_HOST: '127.0.0.1', HTTP_PORT: '0', 
 async function runDemo(given: Given<typeof DEMO>, environment: NodeJS.ProcessEnv): Promise<number> {
   const { seed = '1', devices = 120, speed = 60, seconds, cluster } = given.flags;
   const stopRequested = untilAskedToStop();
+  let asked = false;
+  void stopRequested.then(() => {
+    asked = true;
+  });
   // Without a key in the settings, the server generates one, which the welcome text shows.
   const local = { ...LOCAL, ...environment, LAMPPOST_ADMIN_KEY: undefined };
   const site = cluster === undefined ? await alone(given, local) : await together(cluster, given, local, stopRequested);
   if (site === null) return 0;
+  if (!asked) await live(site, { seed, devices, speed }, stopRequested, seconds);
+  await site.server.stop();
+  return 0;
+}
+
+/** Runs the devices of the city until somebody asks to stop, or for so many seconds. */
+async function live(
+  site: Site,
+  of: { readonly seed: string; readonly devices: number; readonly speed: number },
+  stopRequested: Promise<void>,
+  seconds?: number,
+): Promise<void> {
   const { nodes, key, city, server } = site;
+  // Who reads this output may go, as `head` does: nobody looks at the demo any more then.
+  process.stdout.once('error', () => process.kill(process.pid, 'SIGTERM'));
   console.log(site.welcome);
   const { createSimulator, readCityFolder } = await import('../simulators/index.ts');
   const [url, ...others] = nodes.map(({ mqtt }) => mqtt);
-  const options = { url: url!, others, api: nodes[0]!.api, key, seed, devices, speed, faults: 0.01, format: 'mixed' };
+  const options = { url: url!, others, api: nodes[0]!.api, key, ...of, faults: 0.01, format: 'mixed' };
   const simulator = createSimulator({ clock: systemClock }, { ...options, ...readCityFolder(city) });
   await simulator.start();
   const saves = reloadOnSave(city, server);
@@ -66,10 +84,7 @@ async function runDemo(given: Given<typeof DEMO>, environment: NodeJS.ProcessEnv
   await Promise.race([stopRequested, ...(seconds === undefined ? [] : [pause(seconds * 1_000)])]);
   clearInterval(progress);
   saves.close();
-  console.log('\nstopping: everything acknowledged is processed first');
   await simulator.stop();
-  await server.stop();
-  return 0;
 }
 
 /** One server, in this process. */

@@ -1,13 +1,14 @@
-import { readFile } from 'node:fs/promises';
 import { DEVICE_COLUMNS, DeviceFileMistake, type DeviceOfFile, devicesInFile, LamppostError } from '../domain/index.ts';
+import { readBytes } from './files.ts';
 
 /**
  * Reads the devices of a file: a JSON array (or one device), or CSV with a header. Throws `config` with the place of a
  * mistake; the server checks the devices themselves.
  */
 export async function readDevices(file: string): Promise<readonly DeviceOfFile[]> {
+  const text = readBytes(file).toString();
   try {
-    return devicesInFile(file, await readFile(file, 'utf8'));
+    return devicesInFile(file, text);
   } catch (cause) {
     throw new LamppostError('config', `${file}: ${sentenceOf(cause as Error)}`, { cause });
   }

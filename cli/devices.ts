@@ -1,11 +1,12 @@
-import { LamppostError } from '../domain/index.ts';
+import { isoOf } from '../domain/index.ts';
 import type { Recomputed } from '../ingest/index.ts';
 import type { RegisteredDevice } from '../registry/index.ts';
-import { allOf, type Client, clientOf, requestAndPrint } from './client.ts';
+import { allOf, type Client, changesOf, clientOf, requestAndPrint } from './client.ts';
 import { SERVER } from './flags.ts';
 import { exportDevices, importDevices } from './import-devices.ts';
 import { createProgress, print, table } from './output.ts';
-import { command, count, flag, type Given, type Group, oneOf, text } from './spec.ts';
+import { pastOf } from './past.ts';
+import { command, count, flag, type Given, type Group, needed, oneOf, text, type Values } from './spec.ts';
 
 const ABOUT = {
   profile: text('P', 'its profile'),
@@ -14,6 +15,7 @@ const ABOUT = {
   gateway: text('G', 'the gateway that publishes for it'),
 };
 const WITH = { ...SERVER, ...ABOUT };
+const ADD = { ...WITH, profile: needed(ABOUT.profile), district: needed(ABOUT.district) };
 const OVERLAP = { ...SERVER, overlap: text('TIME', 'how long the old secret stays valid, such as 24h') };
 const LIST = { ...SERVER, profile: text('P', 'only of this profile'), district: text('D', 'only of this district') };
 const IMPORT = {
@@ -23,16 +25,16 @@ const IMPORT = {
 };
 const RECOMPUTE = {
   ...SERVER,
-  metric: text('M', 'the metric'),
-  from: text('T', 'the first moment, such as 2026-10-01T00:00:00Z'),
-  to: text('T', 'the end of the span: now'),
+  metric: needed(text('M', 'the metric')),
+  from: needed(text('T', '2026-03-01, 2026-03-01T06:00:00Z, or how long ago (30d)')),
+  to: text('T', 'the same; absent: now'),
   json: flag('print the sums as JSON'),
   progress: IMPORT.progress,
 };
 const EXPORT = { ...SERVER, format: oneOf(['json', 'csv'], 'the format: json') };
 
 type Asking = Given<typeof SERVER>;
-const aboutOf = ({ profile, district, name, gateway }: Given<typeof WITH>['flags']) => ({
+const aboutOf = ({ profile, district, name, gateway }: Values<typeof ABOUT>) => ({
   ...{ profile, district, name, gateway },
 });
 const at = (id: string, action = '') => `/api/v1/devices/${encodeURIComponent(id)}${action}`;
@@ -49,7 +51,12 @@ const changing = command({
   about: 'changes a device; what is absent stays',
   args: '<id>',
   flags: WITH,
-  run: (given, environment) => requestAndPrint(given, environment, ['PATCH', at(given.args[0]!), aboutOf(given.flags)]),
+  run: (given, environment) =>
+    requestAndPrint(given, environment, [
+      'PATCH',
+      at(given.args[0]!),
+      changesOf('device update', aboutOf(given.flags)),
+    ]),
 });
 
 /** `device …`: the devices of a running server. A new secret is printed this one time. */
@@ -62,7 +69,7 @@ export const DEVICE: Group = {
       run: (given, environment) => requestAndPrint(given, environment, ['GET', at(given.args[0]!)]),
     }),
     add: command({
-      ...{ about: 'registers a device; prints its secret once', args: '<id>', flags: WITH },
+      ...{ about: 'registers a device; prints its secret once', args: '<id>', flags: ADD },
       run: (given, environment) => {
         const body = { id: given.args[0]!, ...aboutOf(given.flags) };
         return requestAndPrint(given, environment, ['POST', '/api/v1/devices', body]);
@@ -146,9 +153,10 @@ async function importFile({ args, flags }: Given<typeof IMPORT>, environment: No
 
 /** Some 100,000 readings at a time. A command that was ended is run again. */
 async function recompute({ args, flags }: Given<typeof RECOMPUTE>, environment: NodeJS.ProcessEnv): Promise<number> {
-  const { metric, from, to = new Date().toISOString() } = flags;
-  if (metric === undefined || from === undefined)
-    throw new LamppostError('config', 'device recompute: write --metric M --from 2026-01-31T00:00:00Z [--to …]');
+  const { metric } = flags;
+  const nowMs = Date.now();
+  const from = isoOf(pastOf('--from', flags.from, nowMs));
+  const to = isoOf(pastOf('--to', flags.to ?? '0s', nowMs));
   const client = clientOf(flags, environment);
   const progress = createProgress(flags.progress);
   const sum = { rows: 0, stored: 0, refused: 0, faults: [] as Recomputed['faults'][number][] };

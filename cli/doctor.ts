@@ -113,15 +113,18 @@ async function describeCity(folder: string): Promise<string> {
   return `city: ${city.name.en}, ${city.districts.size} districts, ${city.profiles.size} profiles, ${rules.length} rules, no mistakes`;
 }
 
+interface Readiness {
+  readonly ready: boolean;
+  readonly reasons: readonly string[];
+  readonly notes: readonly string[];
+}
+
 async function describeServer(url: string): Promise<string> {
   const response = await new Client(url, '').send('GET', '/ready');
-  const {
-    ready,
-    reasons,
-    notes = [],
-  } = (await response.json().catch((cause: unknown) => {
-    throw new LamppostError('busy', `server: ${url}/ready does not respond as Lamppost does`, { cause });
-  })) as { ready: boolean; reasons: string[]; notes?: string[] };
+  const body = (await response.json().catch(() => null)) as Partial<Readiness> | null;
+  if (typeof body?.ready !== 'boolean')
+    throw new LamppostError('busy', `server: ${url}/ready does not respond as Lamppost does; is it another program?`);
+  const { ready, reasons = [], notes = [] } = body;
   if (!ready) throw new LamppostError('busy', `server: not ready: ${reasons.join('; ')}`);
   return ['server: ready', ...notes.map((note) => `  note: ${note}`)].join('\n');
 }

@@ -1,4 +1,4 @@
-import { count, flag, number, oneOf, text } from './spec.ts';
+import { count, flag, needed, number, oneOf, text } from './spec.ts';
 
 /** Flags of every command that talks to a running server. */
 export const SERVER = {
@@ -78,7 +78,7 @@ export const REPAIR = {
   ...{ ...JSON_FLAG, ...PROGRESS },
 };
 export const RESTORE = {
-  data: text('DIR', 'the new data folder'),
+  data: needed(text('DIR', 'the new data folder')),
   to: text('T', 'a moment with its zone, such as 2026-06-15T12:00:00Z'),
   log: text('DIR', 'a data folder or later backup with the log after the backup'),
   ...{ ...JSON_FLAG, ...PROGRESS },
@@ -86,8 +86,8 @@ export const RESTORE = {
 export const RULES_FOLDER = { ...JSON_FLAG };
 export const RULES_SUGGEST = {
   ...SERVER,
-  metric: text('M', 'the metric'),
-  profile: text('P', 'the profile of its devices'),
+  metric: needed(text('M', 'the metric')),
+  profile: needed(text('P', 'the profile of its devices')),
   ...SPAN,
   incidents: text('FILE', 'what people marked, as JSON: [{"device": "d1", "from": "…", "to": "…"}]; no device: all'),
   'no-tickets': flag('leave out the tickets that somebody acknowledged'),

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { loadCity } from '../app/index.ts';
 import { LamppostError, requireName } from '../domain/index.ts';
 import { type FormatTrialReport, tryFormat } from '../ingest/index.ts';
+import { readBytes } from './files.ts';
 import type { FORMAT_TRY } from './flags.ts';
 import { print } from './output.ts';
 import type { Given } from './spec.ts';
@@ -25,21 +25,13 @@ export async function formatCommand(
   if (format !== undefined) requireName('format', format, city.formats);
   const report = tryFormat(city, {
     topic: topic ?? `devices/${device}/${format}`,
-    payload: payloadOf(args[0]!),
+    payload: readBytes(args[0]!),
     sender: device,
     profile,
     receivedAtMs: Date.now(),
   });
   print(flags.json, report, () => linesOf(report, profile));
   return report.refused.length > 0 || report.readings.length === 0 ? 1 : 0;
-}
-
-function payloadOf(file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    throw new LamppostError('config', `${file} cannot be read: ${(cause as Error).message}`, { cause });
-  }
 }
 
 function linesOf({ format, device, id, readings, refused, more }: FormatTrialReport, profile: string | null): string[] {

@@ -1,9 +1,10 @@
-import { open, stat } from 'node:fs/promises';
+import { access, open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { LamppostError } from '../domain/index.ts';
 import type { ImportReport } from '../ingest/index.ts';
 import { type Client, clientOf } from './client.ts';
+import { unreadable } from './files.ts';
 import type { IMPORT_READINGS } from './flags.ts';
 import { createProgress, type Progress, print } from './output.ts';
 import type { Given } from './spec.ts';
@@ -40,6 +41,9 @@ export async function importCommand(
   const query = new URLSearchParams({ format: format === 'parquet' ? 'csv' : format, file: basename(file) });
   for (const name of ['device', 'precision'] as const) if (flags[name] !== undefined) query.set(name, flags[name]);
   for (const name of ['rules', 'train'] as const) if (flags[name]) query.set(name, 'true');
+  await access(file).catch((cause: unknown) => {
+    throw unreadable(file, cause);
+  });
   const progress = createProgress(flags.progress);
   const report = await sendAll(clientOf(flags, environment), piecesOf(file, format), query, progress);
   progress.clear();
@@ -122,9 +126,7 @@ function piecesOf(file: string, format: string): AsyncGenerator<Piece> {
 }
 
 async function* piecesOfText(file: string, hasHeader: boolean): AsyncGenerator<Piece> {
-  const { size } = await stat(file).catch((cause: Error) => {
-    throw new LamppostError('config', cause.message, { cause });
-  });
+  const { size } = await stat(file);
   const handle = await open(file);
   try {
     let [header, rest, read, line] = [Buffer.alloc(0), Buffer.alloc(0), 0, 1];

@@ -8,6 +8,7 @@ import { asksForHelp, type Command, type Group, isGroup, read } from './spec.ts'
 
 /** Runs one command and returns its exit code; 2 for a mistake on the command line or in the settings. */
 export async function run(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  if (!process.stdout.listeners('error').includes(onLostOutput)) process.stdout.on('error', onLostOutput);
   try {
     return await runNamed(argv, environment);
   } catch (error) {
@@ -18,12 +19,23 @@ export async function run(argv: readonly string[], environment: NodeJS.ProcessEn
   }
 }
 
+// 128 and the number of SIGPIPE, as of any program whose reader has gone.
+const NO_READER = 141;
+
+/** Ends a command whose output nobody reads any more (`| head`), or that cannot be written; a server goes on. */
+function onLostOutput({ code, message }: NodeJS.ErrnoException): void {
+  if (process.listenerCount('SIGTERM') > 0) return;
+  if (code !== 'EPIPE') console.error(`the output cannot be written: ${message}`);
+  process.exit(code === 'EPIPE' ? NO_READER : 1);
+}
+
 async function runNamed(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
-  if (argv[0] === '--version') return printVersion();
-  const wantsHelp = argv[0] === 'help' || argv.length === 0;
-  const { path, node, rest } = find(argv[0] === 'help' ? argv.slice(1) : argv);
+  const [first = 'help'] = argv;
+  if (VERSION.includes(first)) return printVersion();
+  const asks = HELP.includes(first);
+  const { path, node, rest } = find(asks ? argv.slice(1) : argv);
   const name = path.join(' ');
-  if (wantsHelp || asksForHelp('raw' in node ? rest.slice(0, 1) : rest)) return printHelp(path, node);
+  if (asks ? !isGroup(node) || rest.length === 0 : asksForHelp(rest)) return printHelp(path, node);
   if (isGroup(node)) {
     if (rest.length > 0) throw unknown(node, [...path, rest[0]!]);
     throw new LamppostError(
@@ -33,6 +45,9 @@ async function runNamed(argv: readonly string[], environment: NodeJS.ProcessEnv)
   }
   return node.run(read(name, node, rest), environment);
 }
+
+const VERSION: readonly string[] = ['version', '--version', '-V', '-v'];
+const HELP: readonly string[] = ['help', '--help', '-h'];
 
 interface Found {
   readonly path: readonly string[];

@@ -3,11 +3,11 @@ import { type Client, clientOf, requestAndPrint } from './client.ts';
 import { overlapOf } from './devices.ts';
 import { SERVER } from './flags.ts';
 import { print, table } from './output.ts';
-import { command, type Given, type Group, list, text } from './spec.ts';
+import { command, type Given, type Group, list, needed, text } from './spec.ts';
 
 const ADD = {
   ...SERVER,
-  role: text('R', 'its role (docs/roles.md)'),
+  role: needed(text('R', 'its role (docs/roles.md)')),
   department: text('D', 'the department that it is bound to'),
   scopes: list('RIGHTS', 'only these rights of the role, such as tickets.read'),
   expires: text('T', 'when it ends, such as 2027-03-01T00:00:00Z'),

@@ -26,8 +26,9 @@ export function createProgress(asked: boolean, screen: Screen = process.stderr):
   };
 }
 
-/** Prints a value as JSON, or the lines that are made of it. */
+/** Prints a value as JSON, or the lines that are made of it; of an empty list it says so, beside the output. */
 export function print<T>(json: boolean, value: T, lines: (value: T) => readonly string[]): void {
+  if (!json && Array.isArray(value) && value.length === 0) console.error('there is nothing to show');
   console.log(json ? JSON.stringify(value, null, 2) : lines(value).join('\n'));
 }
 

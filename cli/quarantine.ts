@@ -1,17 +1,18 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { LamppostError, type Quarantined, REASONS } from '../domain/index.ts';
+import { isoOf, LamppostError, type Quarantined, REASONS } from '../domain/index.ts';
 import type { ReplayJob } from '../ingest/index.ts';
 import { type Client, clientOf } from './client.ts';
 import { PROGRESS, SERVER } from './flags.ts';
 import { createProgress, print, table } from './output.ts';
+import { pastOf } from './past.ts';
 import { command, count, type Given, type Group, oneOf, text, type Values } from './spec.ts';
 
 const FILTER = {
   device: text('ID', 'only of this device'),
   reason: oneOf(Object.keys(REASONS), 'only with this reason'),
   format: text('F', 'only of this format'),
-  from: text('T', 'received from then on, such as 2026-03-01'),
-  to: text('T', 'received before'),
+  from: text('T', 'received from then on: 2026-03-01, 2026-03-01T06:00:00Z, or how long ago (2d)'),
+  to: text('T', 'received before: the same'),
 };
 const LIST = { ...SERVER, ...FILTER, limit: count('how many, the newest: 100', 1, 1_000) };
 const REPLAY = { ...SERVER, ...FILTER, ...PROGRESS };
@@ -29,10 +30,14 @@ export const QUARANTINE: Group = {
   },
 };
 
-const given = ({ device, reason, format, from, to }: Values<typeof FILTER>) =>
-  Object.fromEntries(
-    Object.entries({ device, reason, format, from, to }).filter((one): one is [string, string] => one[1] !== undefined),
+const given = ({ device, reason, format, ...span }: Values<typeof FILTER>) => {
+  const momentOf = (flag: 'from' | 'to') => span[flag] && isoOf(pastOf(`--${flag}`, span[flag], Date.now()));
+  return Object.fromEntries(
+    Object.entries({ device, reason, format, from: momentOf('from'), to: momentOf('to') }).filter(
+      (one): one is [string, string] => one[1] !== undefined,
+    ),
   );
+};
 
 async function listRefused({ flags }: Given<typeof LIST>, environment: NodeJS.ProcessEnv): Promise<number> {
   const query = new URLSearchParams({ ...given(flags), limit: String(flags.limit ?? 100) });
@@ -59,7 +64,9 @@ async function replay({ args, flags }: Given<typeof REPLAY>, environment: NodeJS
   print(flags.json, job, ({ entries, settled, refusedAgain }) => [
     `${entries} entries: ${settled} replayed, of these ${refusedAgain} refused again`,
   ]);
-  return job.refusedAgain > 0 ? 1 : 0;
+  const unknown = Math.max(0, new Set(args).size - job.entries);
+  if (unknown > 0) console.error(`${unknown} of these ids ${unknown === 1 ? 'is' : 'are'} not in the quarantine`);
+  return job.refusedAgain > 0 || unknown > 0 ? 1 : 0;
 }
 
 /** Waits for the end of a replay. Throws `invalid` where it failed. */

@@ -14,8 +14,6 @@ export async function restoreCommand(
   { args, flags }: Given<typeof RESTORE>,
   environment: NodeJS.ProcessEnv,
 ): Promise<number> {
-  if (flags.data === undefined)
-    throw new LamppostError('config', 'restore: write --data <new folder> (lamppost restore --help)');
   const [backup, data] = [resolve(args[0]!), resolve(flags.data)];
   if (flags.to === undefined && flags.log === undefined) {
     const { endedAt, files } = await restoreBackup(backup, data);

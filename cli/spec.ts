@@ -2,6 +2,8 @@ import { parseArgs } from 'node:util';
 import { LamppostError, suggest } from '../domain/index.ts';
 
 interface Described {
+  /** Whether the command cannot do without it. */
+  readonly needed?: true;
   /** What it is for, in a few words. */
   readonly help: string;
   /** What stands for the value in the help, such as `URL`. */
@@ -30,6 +32,8 @@ type Flag = Text | List | Num | Switch;
 export type Flags = Readonly<Record<string, Flag>>;
 
 export const text = (value: string, help: string): Text => ({ kind: 'text', value, help });
+/** A flag that the command cannot do without. */
+export const needed = <F extends Flag>(one: F) => ({ ...one, needed: true as const, help: `${one.help}; needed` });
 export const list = (value: string, help: string): List => ({ kind: 'list', value, help });
 export const oneOf = (of: readonly string[], help: string): Text => ({ kind: 'text', value: of.join('|'), help, of });
 export const someOf = (of: readonly string[], help: string): List => ({ kind: 'list', value: of.join('|'), help, of });
@@ -46,9 +50,7 @@ type ValueOf<F extends Flag> = F extends Switch
   ? boolean
   : F extends Num
     ? number | undefined
-    : F extends List
-      ? readonly string[] | undefined
-      : string | undefined;
+    : (F extends List ? readonly string[] : string) | (F extends { readonly needed: true } ? never : undefined);
 
 /** What was written for the flags of a command; a switch is true or false, any other absent one undefined. */
 export type Values<F extends Flags> = { readonly [K in keyof F]: ValueOf<F[K]> };
@@ -113,6 +115,7 @@ export function read(path: string, { args = '', flags, settings, raw }: Command,
     written.set(token.name, [...(written.get(token.name) ?? []), value]);
   }
   checkArgs(path, args, positionals);
+  checkNeeded(path, flags, written);
   const values = Object.entries(flags).map(([name, one]) => [name, typed(path, name, one, written.get(name))]);
   return { args: positionals, flags: Object.fromEntries(values) as Values<Flags>, settings: found };
 }
@@ -171,6 +174,12 @@ function numberOf(path: string, name: string, { least, most, whole }: Num, value
   throw fault(path, `--${name}: "${value}" found; write a ${whole ? 'whole ' : ''}number from ${least} to ${most}`);
 }
 
+function checkNeeded(path: string, flags: Flags, written: ReadonlyMap<string, unknown>): void {
+  const missing = Object.entries(flags).filter(([name, one]) => one.needed && !written.has(name));
+  const names = missing.map(([name, { value }]) => `--${name} ${value}`).join(', ');
+  if (missing.length > 0) throw fault(path, `${names} ${missing.length === 1 ? 'is' : 'are'} missing`);
+}
+
 function checkArgs(path: string, args: string, found: readonly string[]): void {
   const wanted = args.split(' ').filter(Boolean);
   const missing = wanted.filter((one) => one.startsWith('<'))[found.length];
@@ -192,7 +201,7 @@ function splitSettings(path: string, flags: Flags, argv: readonly string[]) {
       continue;
     }
     const value = inline ?? argv[++i];
-    if (value === undefined) throw fault(path, `--${name} needs a value: --mqtt-port 1884`);
+    if (value === undefined) throw fault(path, `--${name} needs a value`);
     found[settingOf(name)] = value;
   }
   return { rest, found };

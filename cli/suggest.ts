@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { systemClock as clock, DAY_MS, isoOf, LamppostError } from '../domain/index.ts';
 import type { Suggestions } from '../rules/index.ts';
 import { clientOf } from './client.ts';
+import { readBytes } from './files.ts';
 import type { RULES_SUGGEST } from './flags.ts';
 import { print } from './output.ts';
 import { pastOf } from './past.ts';
@@ -13,8 +13,6 @@ export async function suggestCommand(
   environment: NodeJS.ProcessEnv,
 ): Promise<number> {
   const { metric, profile, from = '30d', to } = flags;
-  if (metric === undefined || profile === undefined)
-    throw new LamppostError('config', 'rules suggest: write --metric and --profile (lamppost rules suggest --help)');
   const nowMs = clock.now();
   const body = {
     ...{ metric, profile, tickets: !flags['no-tickets'], from: isoOf(pastOf('--from', from, nowMs)) },
@@ -27,10 +25,11 @@ export async function suggestCommand(
 }
 
 function incidentsOf(file: string): unknown {
+  const text = readBytes(file, '--incidents').toString();
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    return JSON.parse(text);
   } catch (cause) {
-    throw new LamppostError('config', `--incidents: ${file} cannot be read: ${(cause as Error).message}`, { cause });
+    throw new LamppostError('config', `--incidents: ${file}: ${(cause as Error).message}`, { cause });
   }
 }
 

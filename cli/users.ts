@@ -1,8 +1,8 @@
 import { LamppostError, type Person } from '../domain/index.ts';
-import { allOf, type Client, clientOf, urlOf } from './client.ts';
+import { allOf, type Client, changesOf, clientOf, printResponse, urlOf } from './client.ts';
 import { SERVER } from './flags.ts';
 import { print, table } from './output.ts';
-import { command, type Given, type Group, list, text } from './spec.ts';
+import { command, type Given, type Group, list, needed, text } from './spec.ts';
 
 const ABOUT = {
   ...SERVER,
@@ -10,6 +10,7 @@ const ABOUT = {
   role: list('R[@D]', 'a role, of a department where one is named; may be written several times'),
   language: text('LANG', 'the language of messages: en or zh'),
 };
+const ADD = { ...ABOUT, name: needed(ABOUT.name), role: needed(ABOUT.role) };
 const CHANGE = { ...ABOUT, email: text('E-MAIL', 'the new address') };
 type Asking = Given<typeof SERVER>;
 
@@ -19,8 +20,7 @@ const acting = (about: string, act: (client: Client, id: string) => Promise<stri
     ...{ about, args: '<e-mail>', flags: SERVER },
     async run({ args, flags }: Asking, environment) {
       const client = clientOf(flags, environment);
-      console.log((await act(client, await idOf(client, args[0]!))) || 'done');
-      return 0;
+      return printResponse(await act(client, await idOf(client, args[0]!)), flags);
     },
   });
 const deleting = (about: string, path: string) =>
@@ -37,7 +37,7 @@ export const USER: Group = {
   commands: {
     list: command({ about: 'lists people and their roles', flags: SERVER, run: listPeople }),
     add: command({
-      ...{ about: 'adds a person; prints a link that signs in once', args: '<e-mail>', flags: ABOUT },
+      ...{ about: 'adds a person; prints a link that signs in once', args: '<e-mail>', flags: ADD },
       run: add,
     }),
     link: command({
@@ -67,14 +67,15 @@ function say(line: string): number {
 async function listPeople({ flags }: Asking, environment: NodeJS.ProcessEnv): Promise<number> {
   const row = ({ id, name, email, roles, suspendedAt }: Person) => [
     ...[id, email, name, roles.map(roleText).join(', ')],
-    ...(suspendedAt === null ? [] : ['suspended']),
+    suspendedAt === null ? '' : 'suspended',
   ];
-  print(flags.json, await people(clientOf(flags, environment)), (all) => table(all.map(row)));
+  const head = ['id', 'e-mail', 'name', 'roles', ''];
+  print(flags.json, await people(clientOf(flags, environment)), (all) => table([head, ...all.map(row)]));
   return 0;
 }
 
-async function add({ args, flags }: Given<typeof ABOUT>, environment: NodeJS.ProcessEnv): Promise<number> {
-  const { name, role = [], language } = flags;
+async function add({ args, flags }: Given<typeof ADD>, environment: NodeJS.ProcessEnv): Promise<number> {
+  const { name, role, language } = flags;
   const client = clientOf(flags, environment);
   const body = { email: args[0], name, roles: role.map(grantOf), language };
   const { id } = await client.json<Person>('POST', '/api/v1/users', body);
@@ -83,8 +84,8 @@ async function add({ args, flags }: Given<typeof ABOUT>, environment: NodeJS.Pro
 
 async function change({ args, flags }: Given<typeof CHANGE>, environment: NodeJS.ProcessEnv): Promise<number> {
   const { name, email, role, language } = flags;
+  const body = changesOf('user change', { email, name, roles: role?.map(grantOf), language });
   const client = clientOf(flags, environment);
-  const body = { email, name, roles: role?.map(grantOf), language };
   return say(await client.text('PATCH', `/api/v1/users/${await idOf(client, args[0]!)}`, body));
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { boundTo, LamppostError } from '../../domain/index.ts';
+import { boundTo, isoOf, LamppostError } from '../../domain/index.ts';
 import { OVERSIGHT_KEYS, type OversightKey } from '../../tickets/index.ts';
 import { oversightCsv } from '../csv.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -42,7 +42,7 @@ export function oversightRoutes(app: App, { oversight, city }: Pick<ApiDeps, 'ov
     },
     async ({ query: { from: fromMs, to: toMs, by, format, ...page }, headers, reach }, reply) => {
       if (fromMs !== undefined && toMs !== undefined && fromMs > toMs)
-        throw new LamppostError('invalid', `from (${fromMs}) is after to (${toMs}), both epoch ms`);
+        throw new LamppostError('invalid', `from (${isoOf(fromMs)}) is after to (${isoOf(toMs)})`);
       const query = { ...given({ fromMs, toMs }), departments: boundTo(reach), by, timezone: city().timezone };
       const items = await oversight.read(query, untilGone(reply.raw));
       const asCsv = (format ?? (headers.accept?.includes('text/csv') ? 'csv' : 'json')) === 'csv';

@@ -6,6 +6,7 @@ import {
   type City,
   fillOf,
   HOUR_MS,
+  isoOf,
   isQuality,
   LamppostError,
   type LatestReading,
@@ -136,7 +137,7 @@ export function readingRoutes(app: App, { history, queries, city, textOf }: Pick
 function wantedBy(query: z.output<typeof Query>): ReadingsQuery {
   const toMs = query.to ?? Date.now() + 1;
   const fromMs = query.from ?? toMs - HOUR_MS;
-  if (fromMs > toMs) throw new LamppostError('invalid', `from (${fromMs}) is after to (${toMs}), both epoch ms`);
+  if (fromMs > toMs) throw new LamppostError('invalid', `from (${isoOf(fromMs)}) is after to (${isoOf(toMs)})`);
   if (query.fill === 'null' && query.every === undefined) {
     throw new LamppostError('invalid', 'fill=null needs the length of the intervals, such as every=5m');
   }

@@ -41,53 +41,65 @@ import { startOver, starts } from './start.ts';
 import { storm } from './storm.ts';
 import { hasMosquitto, lamppost, mosquitto, type Start, stockAedes } from './subjects.ts';
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '10' },
-    rounds: { type: 'string', default: '3' },
-    /** Folder for a CPU profile of each of the server's threads. */
-    profile: { type: 'string' },
-    /** Only the outage of an InfluxDB. */
-    outage: { type: 'boolean', default: false },
-    /** Only the rule engine alone. */
-    rules: { type: 'boolean', default: false },
-    /** Only the latency of alerts. */
-    latency: { type: 'boolean', default: false },
-    /** Only how well rules find the windows that people marked in real readings. */
-    labelled: { type: 'boolean', default: false },
-    /** Only memory and CPU of a server that nobody talks to. */
-    idle: { type: 'boolean', default: false },
-    /** Only a flood of one device beside 1,000 others. */
-    hostile: { type: 'boolean', default: false },
-    /** Only what an action of a person takes. */
-    actions: { type: 'boolean', default: false },
-    /** Only what it takes to decode a message of each kind of format. */
-    formats: { type: 'boolean', default: false },
-    /** Only the import of so many `devices`. */
-    register: { type: 'boolean', default: false },
-    /** Only a state that is made anew from a log of so many messages. */
-    rebuild: { type: 'boolean', default: false },
-    messages: { type: 'string', default: '4000000' },
-    /** Only the import of so many readings from a file. */
-    import: { type: 'boolean', default: false },
-    readings: { type: 'string', default: '3000000' },
-    /** Only how soon the console answers in a browser, with so many `devices` and `tickets`. */
-    console: { type: 'boolean', default: false },
-    tickets: { type: 'string', default: '50000' },
-    /** Only nodes over NATS JetStream beside one with its own log. */
-    cluster: { type: 'boolean', default: false },
-    /** Only a storm of alerts. */
-    storm: { type: 'boolean', default: false },
-    /** Only a fleet of `devices` that comes back after the server was killed. */
-    reconnect: { type: 'boolean', default: false },
-    devices: { type: 'string' },
-    /** Only starts over data folders of `sizes` MiB, which it fills; `over` is a folder that `keep` kept. */
-    start: { type: 'boolean', default: false },
-    sizes: { type: 'string', default: '280,600,1200' },
-    keep: { type: 'string' },
-    over: { type: 'string' },
-  },
-});
+/** Reads the flags; a mistake in them is one line. */
+function checked<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message}`);
+    process.exit(2);
+  }
+}
+
+const { values } = checked(() =>
+  parseArgs({
+    options: {
+      seconds: { type: 'string', default: '10' },
+      rounds: { type: 'string', default: '3' },
+      /** Folder for a CPU profile of each of the server's threads. */
+      profile: { type: 'string' },
+      /** Only the outage of an InfluxDB. */
+      outage: { type: 'boolean', default: false },
+      /** Only the rule engine alone. */
+      rules: { type: 'boolean', default: false },
+      /** Only the latency of alerts. */
+      latency: { type: 'boolean', default: false },
+      /** Only how well rules find the windows that people marked in real readings. */
+      labelled: { type: 'boolean', default: false },
+      /** Only memory and CPU of a server that nobody talks to. */
+      idle: { type: 'boolean', default: false },
+      /** Only a flood of one device beside 1,000 others. */
+      hostile: { type: 'boolean', default: false },
+      /** Only what an action of a person takes. */
+      actions: { type: 'boolean', default: false },
+      /** Only what it takes to decode a message of each kind of format. */
+      formats: { type: 'boolean', default: false },
+      /** Only the import of so many `devices`. */
+      register: { type: 'boolean', default: false },
+      /** Only a state that is made anew from a log of so many messages. */
+      rebuild: { type: 'boolean', default: false },
+      messages: { type: 'string', default: '4000000' },
+      /** Only the import of so many readings from a file. */
+      import: { type: 'boolean', default: false },
+      readings: { type: 'string', default: '3000000' },
+      /** Only how soon the console answers in a browser, with so many `devices` and `tickets`. */
+      console: { type: 'boolean', default: false },
+      tickets: { type: 'string', default: '50000' },
+      /** Only nodes over NATS JetStream beside one with its own log. */
+      cluster: { type: 'boolean', default: false },
+      /** Only a storm of alerts. */
+      storm: { type: 'boolean', default: false },
+      /** Only a fleet of `devices` that comes back after the server was killed. */
+      reconnect: { type: 'boolean', default: false },
+      devices: { type: 'string' },
+      /** Only starts over data folders of `sizes` MiB, which it fills; `over` is a folder that `keep` kept. */
+      start: { type: 'boolean', default: false },
+      sizes: { type: 'string', default: '280,600,1200' },
+      keep: { type: 'string' },
+      over: { type: 'string' },
+    },
+  }),
+);
 
 const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;

@@ -66,6 +66,15 @@ test.each(['HTTP_PORT', 'MQTT_PORT'])('start - a port that is taken is one sente
   await refused(['start'], { [setting]: String(port), LOG_LEVEL: 'silent' }, says);
 });
 
+test.each([
+  ['HTTP_HOST', '203.0.113.9'],
+  ['HTTP_HOST', 'nowhere.invalid'],
+  ['MQTT_HOST', '203.0.113.9'],
+])('start - %s=%s, which this machine does not have, is one sentence that names the setting', (setting, host) => {
+  const ports = { HTTP_PORT: '0', MQTT_PORT: '0', LOG_LEVEL: 'silent' };
+  return refused(['start'], { ...ports, [setting]: host }, new RegExp(`^${setting}: this machine does not have`));
+});
+
 test.skipIf(!mountable('trouble with disks'))('start - a disk that is read-only is one sentence', async () => {
   const disk = smallDisk(12);
   execFileSync('mount', ['-o', 'remount,ro', disk.path]);
@@ -95,6 +104,20 @@ test.skipIf(!mountable('trouble with disks'))(
     for (const { said } of [waiting, running]) expect(said()).not.toMatch(/^\s+at /m);
   },
 );
+
+test('demo - where nobody reads its output any more, as after head, it ends, and its folder is gone', async () => {
+  const folder = newDir();
+  const child = launch(['demo', '--devices', '3'], { ...SETTINGS, TMPDIR: folder });
+  let errors = '';
+  child.stderr!.on('data', (chunk) => {
+    errors += String(chunk);
+  });
+  await once(child.stdout!, 'data');
+  child.stdout!.destroy();
+  expect((await once(child, 'close'))[0], errors).toBe(0);
+  expect(errors).not.toMatch(/^\s+at |EPIPE/m);
+  expect(readdirSync(folder)).toEqual([]);
+});
 
 test('demo - Ctrl-C ends it with 0, and the folder that it made is gone', async () => {
   const folder = newDir();

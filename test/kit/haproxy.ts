@@ -82,7 +82,8 @@ export class Haproxy {
   }
 }
 
-async function isOpen(port: number): Promise<boolean> {
+/** Whether something listens on a port of this machine. */
+export async function isOpen(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1');
   const found = await once(socket, 'connect').then(
     () => true,

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import Fastify from 'fastify';
-import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { serializerCompiler } from 'fastify-type-provider-zod';
 import { afterEach, expect, test } from 'vitest';
 import type { ApiDeps } from '../../../api/deps.ts';
 import { createQueries, type QueryLimits } from '../../../api/index.ts';
-import { respondWithProblems } from '../../../api/problem.ts';
+import { respondWithProblems, validate } from '../../../api/problem.ts';
 import { readingRoutes } from '../../../api/routes/readings.ts';
 import type { App } from '../../../api/routes/routes.ts';
 import { type HistoryStore, LamppostError, type PointsSlice } from '../../../domain/index.ts';
@@ -21,7 +21,7 @@ afterEach(() => app.close());
 /** The routes over a history; the name of the key is the header `key`. */
 async function serve(read: HistoryStore['read'], limits: QueryLimits = LIMITS, clock = { now: () => Date.now() }) {
   app = Fastify() as unknown as App;
-  app.setValidatorCompiler(validatorCompiler);
+  app.setValidatorCompiler(validate);
   app.setSerializerCompiler(serializerCompiler);
   respondWithProblems(app as unknown as Parameters<typeof respondWithProblems>[0]);
   app.decorateRequest('key', null);

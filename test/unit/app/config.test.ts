@@ -33,11 +33,20 @@ test.each([
   [{ LAMPPOST_TRUSTED_PROXIES: 'proxy.example' }, 'LAMPPOST_TRUSTED_PROXIES: "proxy.example" is neither an IP address'],
   [{ LAMPPOST_ADMIN_KEY: 'short' }, 'LAMPPOST_ADMIN_KEY: must have 32 characters or more, or be off'],
   [{ TLS_CLIENT_NAMES: 'true' }, 'TLS_CLIENT_NAMES: needs TLS_CLIENT_CA'],
-  [{ MQTT_PORT: 'none' }, 'MQTT_PORT: '],
+  [{ MQTT_PORT: 'none' }, 'MQTT_PORT: must be a port from 0 to 65535, or off'],
+  [{ HTTP_PORT: '99999' }, 'HTTP_PORT: must be at most 65535'],
+  [{ HTTP_PORT: 'http' }, 'HTTP_PORT: is not a number'],
+  [{ LOG_LEVEL: 'wran' }, 'LOG_LEVEL: "wran" is not possible here: did you mean "warn"?'],
   [{ HTTP_REQUEST_SECONDS: '0' }, 'HTTP_REQUEST_SECONDS: '],
   [{ WEBHOOK_ALLOW_PRIVATE: 'perhaps' }, 'WEBHOOK_ALLOW_PRIVATE: '],
 ])('settings - %j is refused: %s', (set, problem) => {
   expect(() => readConfig(set, {})).toThrow(problem);
+});
+
+test('settings - a variable that is empty, as in an env file, counts as absent; an empty flag does not', () => {
+  const { http, backup } = readConfig({ HTTP_PORT: '', LAMPPOST_BACKUP_DIR: '' }, {});
+  expect([http.port, backup.dir]).toEqual([8080, null]);
+  expect(() => readConfig({}, { LAMPPOST_CITY: '' })).toThrow('LAMPPOST_CITY: must have at least 1 characters');
 });
 
 test('settings - plain MQTT and the key of the settings can be switched off', () => {

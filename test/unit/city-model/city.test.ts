@@ -208,6 +208,11 @@ test.each<[string, CityControl, string[]]>([
     [expect.stringMatching(/^districts\.geojson:2:\d+ not JSON: /) as unknown as string],
   ],
   [
+    'JSON whose mistake is not at its end',
+    withFile('districts.geojson', '{{"type": "FeatureCollection",\n"features": []}'),
+    [expect.stringMatching(/^districts\.geojson:1:2 not JSON: /) as unknown as string],
+  ],
+  [
     'a district twice',
     withFile('districts.geojson', districts(district('a', good), district('a', good))),
     ['districts.geojson:4:21 district "a" is described twice'],

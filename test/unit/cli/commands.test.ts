@@ -212,10 +212,109 @@ error; progress is shown on a terminal, or with \`--progress\`.
 | 70 | a fault of Lamppost; the journal recovers at the next start |
 | 74 | a damaged file ([damage](damage.md)) |
 | 130 | ended by Ctrl-C before it was done |
+| 141 | nobody reads the output any more, as after \`head\` |
 
 Completion: \`lamppost completion bash\`, \`zsh\` or \`fish\` prints a script, whose first line says where to put it.
 `;
 
 test('cli - docs/commands.md has every command with its flags', async () => {
   await expect(pageOf(COMMANDS, HEAD)).toMatchFileSnapshot('../../../docs/commands.md');
+});
+
+const written = (spy: { readonly mock: { readonly calls: readonly (readonly unknown[])[] } }) =>
+  spy.mock.calls.flat().join('\n');
+
+test.each([
+  [['help', 'devcie'], /unknown command "devcie": did you mean "device"/],
+  [['--help', 'device', 'lst'], /unknown command "device lst": did you mean "list"/],
+  [['device', 'add', 'bin-1'], /^device add: --profile P, --district D are missing \(lamppost device add --help\)$/],
+  [['device', 'add', 'bin-1', '--profile', 'noise'], /^device add: --district D is missing/],
+  [['key', 'add', 'crew'], /^key add: --role R is missing/],
+  [['user', 'add', 'mei@city.example'], /^user add: --name N, --role R\[@D\] are missing/],
+  [['rules', 'suggest', '--metric', 'pm25'], /^rules suggest: --profile P is missing/],
+  [['restore', '/nowhere'], /^restore: --data DIR is missing/],
+  [
+    ['device', 'recompute', 'd', '--metric', 'm', '--from', 'yesterday'],
+    /^--from: "yesterday" is not a time; write 2026/,
+  ],
+  [['quarantine', 'list', '--from', 'yesterday'], /^--from: "yesterday" is not a time/],
+  [['device', 'update', 'bin-1'], /^device update: write what to change/],
+  [['user', 'change', 'mei@city.example'], /^user change: write what to change/],
+  [['device', 'import', '/nowhere.csv'], /^\/nowhere\.csv: there is no such file$/],
+  [['import', 'readings', '/nowhere.csv'], /^\/nowhere\.csv: there is no such file$/],
+  [['import', 'readings', '/nowhere.parquet'], /^\/nowhere\.parquet: there is no such file$/],
+  [['format', 'try', '/', '--format', 'tasmota'], /^\/: it is a folder$/],
+  [['backtest', '/nowhere.yaml'], /^\/nowhere\.yaml: there is no such file$/],
+  [['device', 'list', '--url', 'nonsense'], /"nonsense" is no URL; write http:\/\/host:8080/],
+  [['device', 'list', '--url', 'ftp://city.example'], /is no URL/],
+  [['device', 'list', '--url', 'http://city.example/api/v1'], /has a path; write http:\/\/city\.example$/],
+  [['start', '--http-port'], /^start: --http-port needs a value \(/],
+])('cli - lamppost %j is one line on what would be right, and exits with 2', async (argv, says) => {
+  silenced('log');
+  const error = silenced('error');
+  expect(await run(argv, {}), written(error)).toBe(2);
+  expect(error).toHaveBeenCalledTimes(1);
+  expect(written(error)).toMatch(says);
+});
+
+test.each([[['--version']], [['-v']], [['-V']], [['version']]])('cli - %j prints the version', async (argv) => {
+  const log = silenced('log');
+  expect(await run(argv, {})).toBe(0);
+  expect(written(log)).toMatch(/^lamppost \d+\.\d+\.\d+.*, Node 24/);
+});
+
+test.each([
+  [['--help', 'device', 'add'], /^lamppost device add <id> \[flags\]/],
+  [['help', 'start'], /^lamppost start \[flags\]/],
+  [['bench', '--help'], /^lamppost bench/],
+])('cli - %j prints the help of that command', async (argv, says) => {
+  const log = silenced('log');
+  expect(await run(argv, {})).toBe(0);
+  expect(written(log)).toMatch(says);
+});
+
+test('cli - an empty list is said beside the output; --json prints JSON of an empty response, too', async () => {
+  const [log, error] = [silenced('log'), silenced('error')];
+  const url = await serve((request, response) => {
+    if (request.method === 'DELETE') response.writeHead(204).end();
+    else response.end('{"items": [], "next": null}');
+  });
+  expect(await run(['ticket', 'list', '--department', 'nope', '--url', url], {})).toBe(0);
+  expect(written(error)).toBe('there is nothing to show');
+  for (const flags of [[], ['--json']]) await run(['key', 'revoke', 'k', '--url', url, ...flags], {});
+  expect(log.mock.calls.slice(-2)).toEqual([['done'], ['{}']]);
+});
+
+test('cli - an id that is not in the quarantine is said, and exits with 1', async () => {
+  const [log, error] = [silenced('log'), silenced('error')];
+  const url = await serve((_, response) =>
+    response.end('{"state": "done", "entries": 1, "settled": 1, "refusedAgain": 0}'),
+  );
+  expect(await run(['quarantine', 'replay', '1-0', '--url', url], {})).toBe(0);
+  expect(await run(['quarantine', 'replay', '1-0', '2-0', '--url', url], {})).toBe(1);
+  expect(log).toHaveBeenCalledTimes(2);
+  expect(written(error)).toBe('1 of these ids is not in the quarantine');
+});
+
+test('client - a key that was copied with the end of its line is right; https to a server without TLS is said', async () => {
+  const keys: unknown[] = [];
+  const url = await serve((request, response) => {
+    keys.push(request.headers.authorization);
+    response.end('{}');
+  });
+  await clientOf({ url, key: `${KEY}\n` }, {}).text('GET', '/');
+  await clientOf({ url }, { LAMPPOST_KEY: ` ${KEY}\n` }).text('GET', '/');
+  await clientOf({ url }, { LAMPPOST_KEY: '', LAMPPOST_URL: '', LAMPPOST_ADMIN_KEY: KEY }).text('GET', '/');
+  expect(keys).toEqual(Array(3).fill(`Bearer ${KEY}`));
+  const secure = clientOf({ url: url.replace('http:', 'https:') }, {});
+  await expect(secure.text('GET', '/')).rejects.toThrow('it does not speak TLS; write http://');
+});
+
+test('doctor - another program at the address is said, without a stack trace', async () => {
+  const log = silenced('log');
+  for (const body of ['{"detail": "no"}', '<html>', 'null']) {
+    const url = await serve((_, response) => response.end(body));
+    expect(await run(['doctor', '--url', url], {})).toBe(1);
+    expect(written(log)).toContain(`${url}/ready does not respond as Lamppost does`);
+  }
 });

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import Fastify from 'fastify';
-import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { serializerCompiler } from 'fastify-type-provider-zod';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ApiDeps } from '../../../api/deps.ts';
 import { createQueries } from '../../../api/index.ts';
-import { respondWithProblems } from '../../../api/problem.ts';
+import { respondWithProblems, validate } from '../../../api/problem.ts';
 import { readingRoutes } from '../../../api/routes/readings.ts';
 import type { App } from '../../../api/routes/routes.ts';
 import { systemClock as clock, type HistoryStore, type Series } from '../../../domain/index.ts';
@@ -39,7 +39,7 @@ const open = () => createDuckdbHistory({ path, metrics, unitOf });
 
 async function serve(store: HistoryStore): Promise<{ app: App; base: string }> {
   const one = Fastify() as unknown as App;
-  one.setValidatorCompiler(validatorCompiler);
+  one.setValidatorCompiler(validate);
   one.setSerializerCompiler(serializerCompiler);
   respondWithProblems(one as unknown as Parameters<typeof respondWithProblems>[0]);
   one.decorateRequest('key', null);
