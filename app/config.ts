@@ -180,7 +180,7 @@ const Settings = z.object({
   OIDC_CLIENT_SECRET: z.string().min(1).optional(),
   /** The claim whose values `OIDC_ROLES` lists. */
   OIDC_CLAIM: z.string().min(1).default('groups'),
-  /** Values of the claim and the roles that they give: `city-admins=admin, waste-desk=operator@waste`. */
+  /** Values of the claim and the roles that they give: `city-admins=admin, waste-team=operator@waste`. */
   OIDC_ROLES: z.string().default(''),
   /** Memory that Lamppost sizes itself for, MiB; absent: that of the machine or of its container. */
   LAMPPOST_MEMORY_MIB: z.coerce.number().int().min(512).optional(),

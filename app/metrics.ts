@@ -206,7 +206,7 @@ function timesIn(register: Registry): Omit<Metrics, 'text'> {
   );
   const action = histogram(
     'action_wait',
-    'From an action of a person until it was on disk and decided; after 30 s its caller is told to ask again',
+    'From an action of a person until it was on disk and decided; after 30 s its caller must ask again',
     ACTION_BUCKETS,
     [],
   );

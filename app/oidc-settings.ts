@@ -32,7 +32,7 @@ function isSafe(text: string): boolean {
   return protocol === 'https:' || local;
 }
 
-/** Reads `city-admins=admin, waste-desk=operator@waste`: values of the claim, and the role of whoever has them. */
+/** Reads `city-admins=admin, waste-team=operator@waste`: values of the claim, and the role of whoever has them. */
 function rolesIn(text: string, problems: string[]): ReadonlyMap<string, Grant> {
   const roles = new Map<string, Grant>();
   for (const entry of text.split(',').map((one) => one.trim())) {

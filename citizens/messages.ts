@@ -43,7 +43,7 @@ const HAPPENED: Readonly<Record<Told, LocalText>> = {
 const WORDS = {
   confirm: text('Please confirm that you want to follow your request', '请确认订阅您的诉求进展'),
   why: text(
-    'Somebody gave this address to hear of a request. If it was you, confirm it here; if not, do nothing.',
+    'Somebody gave this address to get news of a request. If it was you, confirm it here; if not, do nothing.',
     '有人用此地址订阅了一项诉求的进展。如是您本人，请点击确认；如不是，请忽略。',
   ),
   page: text('Your request', '查看诉求'),

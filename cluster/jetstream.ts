@@ -70,7 +70,7 @@ export async function patiently<T>(what: string, work: () => Promise<T>, ms = PA
 
 /** The error of something that NATS did not do in time. */
 export function away(what: string, cause: unknown): LamppostError {
-  const message = `NATS does not answer for ${what}: ${(cause as Error).message}`;
+  const message = `NATS does not respond about ${what}: ${(cause as Error).message}`;
   return new LamppostError('log-away', message, { retryable: true, cause });
 }
 

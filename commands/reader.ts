@@ -17,7 +17,7 @@ export interface CommandReader {
   list(device: string, page: { readonly limit: number; readonly after: string | null }): Page<DeviceCommand>;
   /** Null where the device has no such command, or it is long over. */
   get(device: string, id: string): DeviceCommand | null;
-  /** The commands that a device has not answered yet, the oldest first. */
+  /** The commands that a device has not responded to yet, the oldest first. */
   open(device: string): DeviceCommand[];
   /** Returns queued commands for a network server, the oldest first, at most so many; `key` null: for any. */
   downlinks(key: string | null, limit: number): DeviceCommand[];

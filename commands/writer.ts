@@ -144,7 +144,7 @@ export class CommandWriter {
     return this.send(device, { ...request, ticket: ticket.id }, at);
   }
 
-  /** Ends a command that the device has not answered. It may have it already. */
+  /** Ends a command that the device has not responded to. It may have it already. */
   cancel(device: string, id: string, at: AskedAt): DeviceCommand {
     const command = this.#read.get(device, id);
     if (command === null) throw new LamppostError('not-found', `device "${device}" has no command "${id}"`);
@@ -229,7 +229,7 @@ export class CommandWriter {
   doDue(nowMs: number): void {
     for (const { body } of this.#sql.due.all(nowMs, MOST_DUE)) {
       const command = JSON.parse(String(body)) as DeviceCommand;
-      const why = command.state === 'sent' ? 'the device did not answer' : 'the device did not take it';
+      const why = command.state === 'sent' ? 'the device did not respond' : 'the device did not take it';
       this.#move(command, 'expired', why, nowMs);
     }
   }

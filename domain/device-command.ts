@@ -82,7 +82,7 @@ export type Downlink = ShapeOf<typeof DownlinkSchema>;
 /** A command to a device, and what became of it. Times are ISO 8601 UTC. */
 export const DeviceCommandSchema = z
   .object({
-    id: z.string().describe('The device gets it more than once at times: the id tells them apart'),
+    id: z.string().describe('The device gets it more than once at times: they differ by their ids'),
     device: z.string(),
     command: z.string(),
     parameters: z.record(z.string(), ParameterValueSchema),

@@ -180,7 +180,7 @@ export class SharedDeliveries {
     } catch (error) {
       if (this.#stopped) return;
       if (!(error instanceof LamppostError)) throw error;
-      log.warn({ err: error }, 'how far deliveries are is told to other nodes later');
+      log.warn({ err: error }, 'other nodes get later how far deliveries are');
       this.#cancelTimer = null;
       this.#soon();
     }

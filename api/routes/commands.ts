@@ -46,7 +46,7 @@ function readRoutes(app: App, { commands, devices }: Deps): void {
       config: reads,
       schema: {
         tags,
-        summary: 'Lists the commands to a device, newest first: those it has not answered, and the last hundred others',
+        summary: 'Lists the commands to a device, newest first: those it has not responded to, and the last hundred others',
         params: Id,
         querystring: Paged,
         response: { 200: pageOf(DeviceCommandSchema) },
@@ -100,7 +100,7 @@ function sendRoutes(app: App, { commands, devices }: Deps): void {
       config: writes,
       schema: {
         tags,
-        summary: 'Cancels a command that the device has not answered; it may have it already',
+        summary: 'Cancels a command that the device has not responded to; it may have it already',
         params: OneOf,
         response: { 200: DeviceCommandSchema },
       },

@@ -137,7 +137,7 @@ test('citizens of a cluster - where NATS is away a request is refused, and nothi
   const key = await keyOfApp();
   cluster.servers[0]!.signal('SIGSTOP');
   const refused = await send(a, key, 'the-name', true);
-  expect([refused.status, await refused.text()]).toEqual([503, expect.stringContaining('NATS does not answer')]);
+  expect([refused.status, await refused.text()]).toEqual([503, expect.stringContaining('NATS does not respond')]);
   expect(filesWith(a)).toEqual([]);
   expect(readdirSync(a.data)).not.toContain(MEDIA_FOLDER);
   cluster.servers[0]!.signal('SIGCONT');

@@ -12,7 +12,7 @@ const path = chromiumPath();
 
 /** The pages are another website than the provider: `localhost` and `127.0.0.1`. */
 const accounts = new Map<string, Account>([
-  ['mei', { name: 'Chen Mei', email: 'mei@city.example', locale: 'zh-CN', groups: ['waste-desk', 'canteen'] }],
+  ['mei', { name: 'Chen Mei', email: 'mei@city.example', locale: 'zh-CN', groups: ['waste-team', 'canteen'] }],
   ['li', { name: 'Li Na', email: 'li@city.example', groups: ['canteen'] }],
 ]);
 
@@ -31,7 +31,7 @@ describe.skipIf(path === null)('the page in Chromium', () => {
       OIDC_ISSUER: provider.issuer,
       OIDC_CLIENT_ID: CLIENT.id,
       OIDC_CLIENT_SECRET: CLIENT.secret,
-      OIDC_ROLES: 'city-admins=admin, waste-desk=operator@waste',
+      OIDC_ROLES: 'city-admins=admin, waste-team=operator@waste',
     });
     await server.start();
     browser = await openBrowser(path!);

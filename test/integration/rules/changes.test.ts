@@ -114,7 +114,7 @@ describe('the city folder', () => {
   });
 });
 
-test('an alert that becomes harder escalates its ticket, and both are told', async () => {
+test('an alert whose severity rises escalates its ticket, and both are events', async () => {
   const steps = full('steps', 70, 'ticket: { service: waste }\n').replace('medium', '{ medium: 70, critical: 95 }');
   expect(await server.ask('POST', '/api/v1/rules', steps)).toMatchObject({ status: 201 });
   await server.fill('bin-4', 75);

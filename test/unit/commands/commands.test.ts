@@ -193,7 +193,7 @@ test('command - expires by the time of the log, and says whether the device had 
   expect([state.writer.isDue(999), state.writer.isDue(1_000)]).toEqual([false, true]);
   state.writer.doDue(1_000);
   expect(state.writer.isDue(1_000)).toBe(false);
-  expect(state.reader.get('lamp-1', had.id)!.message).toBe('the device did not answer');
+  expect(state.reader.get('lamp-1', had.id)!.message).toBe('the device did not respond');
   expect(state.reader.get('lamp-2', never.id)!.message).toBe('the device did not take it');
   state.answer('lamp-1', had.id, 'done');
   expect(state.reader.get('lamp-1', had.id)!.state).toBe('expired');
@@ -364,7 +364,7 @@ describe('downlinks - commands to LoRaWAN devices go to the network server of th
     state.writer.delivered([id], 5);
     expect(state.reader.downlinks(null, 10)).toEqual([]);
     state.writer.doDue(2 * HOUR_MS);
-    expect(state.reader.get(EUI, id)).toMatchObject({ state: 'expired', message: 'the device did not answer' });
+    expect(state.reader.get(EUI, id)).toMatchObject({ state: 'expired', message: 'the device did not respond' });
   });
 });
 
