@@ -1,5 +1,5 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
-import { type AlertLabels, HOUR_MS, type Ticket } from '../domain/index.ts';
+import { type AlertLabels, HOUR_MS, type Severity, type Ticket } from '../domain/index.ts';
 import { isUnderWay } from './decide.ts';
 import { type FiringAlert, inhibits, isBehindGateway, matches } from './match.ts';
 import type { TicketStore } from './store.ts';
@@ -20,6 +20,8 @@ export interface Explainable {
 export interface ExplainableStore {
   put(alert: Explainable): void;
   remove(rule: string, group: string): void;
+  /** Sets the severity of one, which has changed since it fired. */
+  setSeverity(rule: string, group: string, severity: Severity): void;
   /** Returns those of rules (null: of all) that fired at a time or later and whose labels fit, oldest first. */
   of(rules: readonly string[] | null, sinceMs: number, fits: (labels: AlertLabels) => boolean): Explainable[];
   /** Returns those of devices behind a gateway that fired at a time or later and whose labels fit, oldest first. */
@@ -32,6 +34,9 @@ export function createExplainableStore(db: DatabaseSync): ExplainableStore {
     'insert or replace into ticket_openings (rule, "group", since_ms, labels, opening) values (?, ?, ?, ?, ?)',
   );
   const remove = db.prepare('delete from ticket_openings where rule = ? and "group" = ?');
+  const setSeverity = db.prepare(`
+    update ticket_openings set labels = json_set(labels, '$.severity', ?1),
+      opening = json_set(opening, '$.transition.severity', ?1) where rule = ?2 and "group" = ?3`);
   const of = db.prepare(`
     select rule, "group", since_ms as sinceMs, labels, opening from ticket_openings
     where (?1 is null or rule in (select value from json_each(?1))) and since_ms >= ?2
@@ -44,6 +49,7 @@ export function createExplainableStore(db: DatabaseSync): ExplainableStore {
       put.run(rule, group, sinceMs, JSON.stringify(labels), JSON.stringify(opening));
     },
     remove: (rule, group) => void remove.run(rule, group),
+    setSeverity: (rule, group, severity) => void setSeverity.run(severity, rule, group),
     of: (rules, fromMs, fits) => fitting(of.iterate(rules && JSON.stringify(rules), fromMs), fits),
     behind: (gateway, fromMs, fits) => fitting(behind.iterate(gateway, fromMs), fits),
   };

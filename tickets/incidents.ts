@@ -97,6 +97,8 @@ export function createIncidents(parts: PlacementParts): Incidents {
     switch (decision.kind) {
       case 'update':
       case 'escalate':
+        // A cause that comes late lets it wait as it is now.
+        explainable.setSeverity(rule, group, transition.severity);
         return writer.change(ticket(), firingOf(ticket(), transition, severityOf(decision.ticket)), city);
       case 'calm':
         return calm(decision.ticket, transition, city);

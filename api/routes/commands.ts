@@ -46,7 +46,8 @@ function readRoutes(app: App, { commands, devices }: Deps): void {
       config: reads,
       schema: {
         tags,
-        summary: 'Lists the commands to a device, newest first: those it has not responded to, and the last hundred others',
+        summary:
+          'Lists the commands to a device, newest first: those it has not responded to, and the last hundred others',
         params: Id,
         querystring: Paged,
         response: { 200: pageOf(DeviceCommandSchema) },
