@@ -246,6 +246,20 @@ function clusterOf(s: z.infer<typeof ClusterPart>): ClusterSettings | null {
 const written = (environment: NodeJS.ProcessEnv) =>
   Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
 
+/** Of the command line, of bridges, of compose files and of their nats-servers. */
+const NO_SETTINGS = /^LAMPPOST_(URL|KEY|BIND|HOSTNAME|NATS_PASSWORD|BRIDGE_.+)$/;
+/** The variables of others have names of their own: only what is very close is a mistake. */
+const CLOSE = 4;
+
+/** Returns the variables that nobody reads and that look like a setting, each with the name that was meant. */
+export function misspelt(environment: NodeJS.ProcessEnv): string[] {
+  return Object.keys(environment).flatMap((name) => {
+    if (SETTINGS.includes(name) || NO_SETTINGS.test(name)) return [];
+    const meant = suggest(name, SETTINGS, CLOSE);
+    return meant !== '' || name.startsWith('LAMPPOST_') ? [`${name} is no setting${meant}`] : [];
+  });
+}
+
 /** Settings of the process, read once and frozen; handed out in slices. */
 export type Config = ReturnType<typeof readConfig>;
 

@@ -1,6 +1,6 @@
 export { type LoadedCity, loadCity } from './city-in-force.ts';
 export { recoverCluster } from './cluster-recover.ts';
-export { type Config, readCluster, readConfig, SETTINGS } from './config.ts';
+export { type Config, misspelt, readCluster, readConfig, SETTINGS } from './config.ts';
 export { type Advice, adviceOn, type ListedKey, type Seen } from './deployment.ts';
 export { type Examination, examine } from './examine.ts';
 export { createLamppost, type Lamppost, type Started } from './lamppost.ts';

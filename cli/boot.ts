@@ -30,11 +30,12 @@ export type Running = Started & Pick<Lamppost, 'reloadCity' | 'reloadCertificate
  * process.
  */
 export async function boot(flags: Record<string, string>, environment: NodeJS.ProcessEnv): Promise<[Running, Config]> {
-  const [{ readConfig, createLamppost }, { default: pino }] = await Promise.all([
+  const [{ readConfig, misspelt, createLamppost }, { default: pino }] = await Promise.all([
     import('../app/index.ts'),
     import('pino'),
   ]);
   const config = readConfig(environment, flags);
+  for (const one of misspelt(environment)) console.error(`settings: ${one}`);
   // All that the server writes is for its owner only, in all threads: photos, DuckDB's files, temporary ones.
   process.umask(0o077);
   const log = pino({ level: config.logLevel, name: 'lamppost' });

@@ -8,6 +8,7 @@ import {
   examine,
   type ListedKey,
   loadCity,
+  misspelt,
   readConfig,
   type Seen,
 } from '../app/index.ts';
@@ -39,7 +40,7 @@ export async function doctor({ flags, settings }: Asking, environment: NodeJS.Pr
   const checks = [
     await check('settings', () => {
       config = readConfig(environment, settings);
-      return 'settings: well';
+      return ['settings: well', ...misspelt(environment).map((one) => `  note: ${one}`)].join('\n');
     }),
     await check('city', () => describeCity(given.LAMPPOST_CITY ?? './city')),
     ...(await checkCluster(config)),

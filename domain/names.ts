@@ -8,11 +8,11 @@ const LONGEST_NAME = 256;
  * `: did you mean "pm25"?` where a known name is close to what was written; else the known names, if they are few; else
  * ''.
  */
-export function suggest(written: string, known: Iterable<string>): string {
+export function suggest(written: string, known: Iterable<string>, lettersAMistake = 3): string {
   const names = [...known];
   const near = (written.length > LONGEST_NAME ? [] : names)
     .map((name) => ({ name, edits: editsBetween(written.toLowerCase(), name.toLowerCase()) }))
-    .filter(({ name, edits }) => edits <= Math.max(1, Math.floor(name.length / 3)))
+    .filter(({ name, edits }) => edits <= Math.max(1, Math.floor(name.length / lettersAMistake)))
     .sort((a, b) => a.edits - b.edits)[0];
   if (near !== undefined) return `: did you mean "${near.name}"?`;
   return names.length > 0 && names.length <= MOST_LISTED ? `; known: ${names.join(', ')}` : '';

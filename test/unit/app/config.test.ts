@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readConfig } from '../../../app/config.ts';
+import { misspelt, readConfig } from '../../../app/config.ts';
 
 test('settings - mail and webhooks are off the private network and without a mail server by default', () => {
   expect(readConfig({}, {})).toMatchObject({
@@ -67,4 +67,21 @@ test('settings - what HTTP lets strangers and keys use follows the settings', ()
   expect([edge.proxies!.trusts('10.1.2.3'), edge.proxies!.trusts('11.1.2.3')]).toEqual([true, false]);
   const other = { HTTP_REQUESTS_PER_SECOND: '0', LAMPPOST_PUBLIC_URL: 'https://lamppost.city.example' };
   expect(readConfig(other).http.edge).toMatchObject({ requests: null, https: true });
+});
+
+test('settings - a variable that nobody reads and that looks like a setting is named, with what was meant', () => {
+  const others = {
+    PATH: '/bin',
+    HTTP_PROXY: 'x',
+    HTTPS_PROXY: 'x',
+    LOGNAME: 'x',
+    LAMPPOST_URL: 'x',
+    LAMPPOST_BRIDGE_A: 'x',
+  };
+  expect(misspelt({ ...others, MQTT_PORT: '1883', LAMPPOST_HISTORY_DAYS: '9' })).toEqual([]);
+  expect(misspelt({ MQTT_PROT: '1884', LAMPPOST_HISTORY_DAY: '3', LAMPPOST_COLOUR: 'red' })).toEqual([
+    'MQTT_PROT is no setting: did you mean "MQTT_PORT"?',
+    'LAMPPOST_HISTORY_DAY is no setting: did you mean "LAMPPOST_HISTORY_DAYS"?',
+    'LAMPPOST_COLOUR is no setting',
+  ]);
 });
