@@ -148,7 +148,7 @@ describe('a backup of a server under load', () => {
     expectPlain(half, `${empty} is not a complete backup: it has no manifest.json`);
     const mistake = await lamppost(['restore', to]);
     expect(mistake.code).toBe(2);
-    expectPlain(mistake, 'restore: write --data <new folder> (lamppost restore --help)');
+    expectPlain(mistake, 'restore: --data DIR is missing (lamppost restore --help)');
     const nobody = await backUp(server, '--to', join(folder, 'x'));
     expect(nobody.code).toBe(1);
     expectPlain(nobody, 'no server responds');
