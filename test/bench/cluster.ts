@@ -58,7 +58,7 @@ const WINDOW = 100;
 const CONNECTIONS = 60;
 const STEADY_CONNECTIONS = 1_000;
 const STEADY_RATE = 10_000;
-const READERS = 300;
+const READERS = 60;
 const LANES = 6;
 const TICKETS_A_SECOND = 5;
 const AT_ONCE = 1_000;
@@ -71,7 +71,9 @@ export async function benchCluster(seconds: number): Promise<ClusterFigures> {
     process.stderr.write(`${layout.name} …\n`);
     const running = await Running.start(layout);
     try {
-      rows.push(await running.measured(seconds));
+      const row = await running.measured(seconds);
+      rows.push(row);
+      process.stderr.write(`${JSON.stringify(row)}\n`);
       if (layout.nodes === 3 && layout.followers === 0) {
         readers.push(await running.read('all at one node', 1, seconds), await running.read('at three', 3, seconds));
       }

@@ -129,11 +129,13 @@ describe.skipIf(!hasMosquitto())('bridges - to Mosquitto', () => {
     begin('commands: true, subscribe: [{ topic: "eu/application/#", remove: "eu/" }]');
     await until(() => sent.length === 2, 'both are sent');
     const there = 'eu/application/7/device/e/command/down';
+    // The other broker has them before its subscriber does.
+    await until(() => came.length === 2, 'both at a subscriber');
     expect(came).toEqual([`${there} to 1`, `${there} to 2`]);
     // Until the log has it that they were sent, they are still there, and are not published again.
     queue.push({ ...queue[0]!, id: '3', payload: 'to 3' });
     bridges.wake();
-    await until(() => sent.length === 3, 'the third');
+    await until(() => sent.length === 3 && came.length >= 3, 'the third');
     expect(came.map((one) => one.split(' ').at(-1))).toEqual(['1', '2', '3']);
     expect(status().commands).toBe(3);
     // Another connection does not know what the one before it had published.
@@ -141,10 +143,7 @@ describe.skipIf(!hasMosquitto())('bridges - to Mosquitto', () => {
     queue.splice(0, 2);
     await until(() => status().state !== 'connected', 'the end');
     await startMosquitto();
-    const again = await publisher();
-    again.on('message', (_topic, payload) => void came.push(`again ${payload}`));
-    await again.subscribeAsync('#', { qos: 1 });
-    await until(() => came.includes('again to 3') || sent.length === 4, 'the third once more');
+    await until(() => sent.length === 4, 'the third once more');
     expect(sent).toEqual(['1', '2', '3', '3']);
   });
 
