@@ -119,7 +119,8 @@ describe.runIf(hasNginx())('behind nginx, as docs/operate.md has it', () => {
     expect(items).toMatchObject([{ address: '127.0.0.10' }]);
   });
 
-  test('nginx - it reported nothing', () => {
-    expect(nginx.errors.split('\n').filter((line) => /\[(error|crit|alert|emerg)\]/.test(line))).toEqual([]);
+  test('nginx - it reported nothing but clients that went', () => {
+    const reported = nginx.errors.split('\n').filter((line) => /\[(error|crit|alert|emerg)\]/.test(line));
+    expect(reported.filter((line) => !line.includes('Connection reset by peer'))).toEqual([]);
   });
 });

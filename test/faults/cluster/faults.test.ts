@@ -11,6 +11,7 @@ beforeAll(async () => {
 });
 
 test('cluster - each fault of a machine once, under load: nothing acknowledged or answered is lost, no ticket is there twice, all nodes have the same, and every subscriber gets every event', () => {
+  for (const said of outcome.ended) process.stdout.write(`${said}\n`);
   expect(outcome.broken).toEqual([]);
   expect(outcome.acknowledged).toBeGreaterThan(500);
   expect(outcome.answered).toBeGreaterThan(5);

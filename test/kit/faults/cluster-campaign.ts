@@ -43,6 +43,8 @@ export interface ClusterOutcome {
   readonly answered: number;
   readonly events: number;
   readonly faults: readonly Felt[];
+  /** Nodes that ended by themselves, with what they said: a supervisor starts them again. */
+  readonly ended: readonly string[];
   /** What is wrong, as sentences. */
   readonly broken: readonly string[];
 }
@@ -82,12 +84,14 @@ export async function campaignOfCluster(options: ClusterCampaign): Promise<Clust
     subscribers = await subscribe(cluster.nodes[0]!, { host, mqttPort, httpPort }, load.told);
     await load.start(options);
     const faults: Felt[] = [];
+    const ended: string[] = [];
     for (const fault of drawn) {
       const machine = Math.floor(random() * 3);
       load.felt();
       await injected(cluster, network, { fault, machine, pauseMs: options.pauseMs });
       await load.untilMore(20);
       await pause(CALM_MS);
+      ended.push(...(await supervised(cluster, fault)));
       const felt = { fault, ...load.felt() };
       faults.push(felt);
       onProgress(
@@ -95,10 +99,11 @@ export async function campaignOfCluster(options: ClusterCampaign): Promise<Clust
       );
     }
     await load.stop();
+    ended.push(...(await supervised(cluster, 'the last fault')));
     const broken = await brokenIn(cluster, load);
     broken.push(...(await checkSubscribers(cluster.nodes[0]!, subscribers.receiver, subscribers)));
     const { length: events } = await cluster.nodes[0]!.all<NumberedEvent>('/api/v1/events');
-    return { acknowledged: load.count, answered: load.answered.size, events, faults, broken };
+    return { acknowledged: load.count, answered: load.answered.size, events, faults, ended, broken };
   } finally {
     await load?.stop();
     await subscribers?.end();
@@ -106,6 +111,14 @@ export async function campaignOfCluster(options: ClusterCampaign): Promise<Clust
     await cluster.end();
     network?.end();
   }
+}
+
+/** Starts nodes again that ended by themselves, as systemd does; returns what each said. */
+async function supervised(cluster: Cluster, fault: string): Promise<string[]> {
+  const gone = cluster.nodes.filter(({ running }) => !running);
+  const said = gone.map((node) => `${node.settings.LAMPPOST_NODE} ended by itself after ${fault}: ${node.output}`);
+  for (const node of gone) await node.start();
+  return said;
 }
 
 /** Someone on every channel, who wants every event: SSE, a kept MQTT session, and a webhook. */
