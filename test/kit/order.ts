@@ -10,7 +10,6 @@ const LONGEST: readonly string[] = [
   'test/faults/kill.test.ts',
   'test/faults/backup.test.ts',
   'test/faults/hostile/guessers.test.ts',
-  'test/faults/cluster/faults.test.ts',
   'test/faults/clock.test.ts',
   'test/integration/console.test.ts',
   'test/integration/start.test.ts',
