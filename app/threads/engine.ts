@@ -154,8 +154,10 @@ function brokerGone(error: unknown): void {
   if (!(error instanceof LamppostError)) throw error;
 }
 
-/** Publishes live readings and rejections: best effort, one batch at a time, none kept for later. */
-/** One batch is on its way at a time; what comes meanwhile is in the next one, as long as not too much waits. */
+/**
+ * Publishes live readings and rejections: best effort. One batch is on its way at a time; what comes meanwhile is in
+ * the next one, as long as not too much waits.
+ */
 function feed(outcomes: readonly Outcome[]): void {
   if (waiting.length < MOST_FED) {
     const isLive = waiting.length < MOST_LIVE && Atomics.load(data.counters, LIVE) === 1;
