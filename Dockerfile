@@ -12,11 +12,11 @@ WORKDIR /app
 ENV LAMPPOST_DATA=/data LAMPPOST_CITY=/app/city MALLOC_ARENA_MAX=2
 COPY --from=build /app .
 # The cache of compiled modules is filled by one start now, so that the root may be read-only later.
-RUN mkdir -p /data node_modules/.cache && chown node:node /data node_modules/.cache
+RUN mkdir -p /data /backups node_modules/.cache && chown node:node /data /backups node_modules/.cache
 USER node
 RUN LAMPPOST_DATA=/tmp/first node bin/lamppost.js start > /dev/null & server=$!; \
-  until bash bin/healthy.sh; do kill -0 $server && sleep 1 || exit 1; done; \
-  kill $server && wait $server && rm -rf /tmp/first
+  until bash bin/healthy.sh; do kill -0 "$server" || exit 1; sleep 1; done; \
+  kill "$server" && wait "$server" && rm -rf /tmp/first
 VOLUME /data
 EXPOSE 1883 8080
 # By the shell: a Node for each check would cost more than an idle server.

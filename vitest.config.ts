@@ -79,15 +79,20 @@ const MODES: Readonly<Record<string, Record<string, string>>> = {
   jetstream: { OTHER_LOG: '1' },
 };
 
-/** What a run at every save leaves out: the unit tests that wait for time limits, start processes, or compute longest. */
+/**
+ * What a run at every save leaves out: the unit tests that wait for time limits, start processes, or compute longest.
+ */
 const NOT_QUICK = [
+  'api/asyncapi',
   'api/bounds',
   'api/edge/bodies',
   'api/open311/admission',
   'api/open311/post',
   'api/open311/requests',
   'api/permissions',
+  'app/format-trials',
   'app/rebuild',
+  'app/threads/backtests',
   'app/verify',
   'broker/fairness',
   'broker/five',
@@ -96,11 +101,13 @@ const NOT_QUICK = [
   'history/duckdb-process',
   'history/influx-refusals',
   'history/slices',
+  'history/torn-log',
   'ingest/codecs',
   'ingest/quarantine-bounds',
   'registry/passwords',
 ].map((file) => `test/unit/${file}.test.ts`);
 
+/** Only what hangs: what a test waits for has nets of its own, and kill -9 ten times is ten starts. */
 const HANGS_MS = 10 * PATIENCE_MS;
 
 export default defineConfig(({ mode }) => ({

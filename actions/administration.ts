@@ -13,7 +13,7 @@ import type { Place } from './command.ts';
 
 /** Settings of a webhook without what is sealed. */
 type PlainSettings = Omit<WebhookSettings, 'authorization'>;
-/** What was drawn or sealed for a request: other at each attempt, so that it does not tell two requests apart. */
+/** What was drawn or sealed for a request: other at each attempt, so that two requests do not differ by it. */
 interface Drawn<T> {
   readonly drawn: T;
 }

@@ -5,6 +5,7 @@ import { type ActionRecord, DAY_MS, LamppostError, type Requester, requesterId, 
 import { diskFault, undoing } from '../store/index.ts';
 import { type Audited, createAuditWriter } from './audit.ts';
 import { type ActedOn, actionOf, type Command, carryOut, type Done, type Place, targetOf } from './command.ts';
+import { refuseUnknown } from './known.ts';
 import { actorNow } from './people.ts';
 import { type ActionFault, type ActionResult, faultOf } from './result.ts';
 
@@ -27,8 +28,9 @@ const MOST_EXPIRED = 100;
 /** Decides what people ask for, at its place in the log. */
 export interface Decider {
   /**
-   * Does one action, or refuses it; writes its result and its entry of the audit trail. The caller holds the transaction.
-   * A refusal changes nothing else. Throws only where the disk does not take it.
+   * Does one action, or refuses it; writes its result and its entry of the audit trail. The caller holds the
+   * transaction. A refusal changes nothing else. Throws only where the disk does not take it, and `too-new` for an
+   * action that it does not know.
    */
   decide(record: ActionRecord, place: Place): ActionResult;
 }
@@ -63,7 +65,7 @@ export function createDecider({ db, on, publish, log, auditMs }: Parts): Decider
     const first = key === null ? null : results.get(requesterId(actor), key);
     if (first === null) return null;
     if (first.command !== fingerprintOf(command)) {
-      const message = `the Idempotency-Key "${key}" was used for another action; use a new one for each action`;
+      const message = `the Idempotency-Key "${key}" was used before, for another action or with another secret; use a new one for each action`;
       const error = { code: 'mistakes', reason: null, message } as const;
       write(record, place, { target: targetOf(command as Command), result: error.code, detail: message });
       return { id, value: null, error };
@@ -88,6 +90,7 @@ export function createDecider({ db, on, publish, log, auditMs }: Parts): Decider
 
   return {
     decide(record, place) {
+      refuseUnknown(record.command.do, place.name);
       results.expire(place.atMs - REPEATED_MS);
       audit.expire(place.atMs - auditMs, MOST_EXPIRED);
       const again = repeated(record, place);

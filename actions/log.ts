@@ -94,7 +94,9 @@ export class ActionLog {
     await this.submit({ do: 'note', action, target }, { ...caller, key: null });
   }
 
-  /** Passes on what the engine decided. Results that nobody waits for are ignored: they are those of an earlier process. */
+  /**
+   * Passes on what the engine decided. Results that nobody waits for are ignored: they are those of an earlier process.
+   */
   decided({ results, head }: Decided): void {
     this.#head = head;
     for (const { id, value, error } of results) {

@@ -127,9 +127,12 @@ interface QuarantineAsked {
   readonly body: { readonly ids?: readonly string[]; readonly device?: string } | null | undefined;
 }
 
-/** The city does not share readings, or the reach would be the city's. */
+/** The city does not share readings, or the reach would be the city's. A list of devices has own ones only. */
 function bindReadings(request: FastifyRequest, own: readonly string[], deps: Deps): void {
-  requireDevices((request.query as { readonly device?: readonly string[] }).device ?? [], own, deps);
+  const { url } = request.routeOptions;
+  const { device } = request.query as { readonly device?: readonly string[] };
+  if (url === '/api/v1/readings/seen' && device === undefined) return;
+  requireDevices(device ?? [], own, deps);
 }
 
 function bindTrial(_request: FastifyRequest, own: readonly string[]): void {

@@ -42,7 +42,15 @@ import type {
   WebhookSettings,
   Webhooks,
 } from '../notify/index.ts';
-import type { DeviceService, KeyService, Passwords, PeopleReader, SignedIn, SignIn } from '../registry/index.ts';
+import type {
+  DeviceService,
+  KeyService,
+  OneTime,
+  Passwords,
+  PeopleReader,
+  SignedIn,
+  SignIn,
+} from '../registry/index.ts';
 import type {
   AlertReader,
   Backtest,
@@ -102,7 +110,8 @@ export interface People extends Pick<PeopleReader, 'get' | 'list'> {
   /** Submits a command; resolves to what the engine decided, once that is on disk. */
   change<C extends PersonCommand>(command: C, caller: Caller): Promise<Results[C['do']]>;
   readonly signIn: SignIn;
-  readonly sessions: Pick<SignedIn, 'get' | 'list' | 'end' | 'endAll' | 'makeLink' | 'usedCode'>;
+  readonly sessions: Pick<SignedIn, 'get' | 'list' | 'end' | 'endAll'>;
+  readonly oneTime: Pick<OneTime, 'makeLink' | 'useCode'>;
   readonly passwords: Passwords;
   /** Seals the secret of an authenticator. */
   seal(secret: string): string;
@@ -157,6 +166,7 @@ export interface ApiDeps {
   readonly quarantine: Pick<Quarantine, 'list' | 'get' | 'groups' | 'usage' | 'holdersOf'> & {
     replay(chosen: ReplayRequest, caller: Caller): Promise<ReplayJob>;
     readonly replayJob: Replays['get'];
+    readonly cancelReplay: Replays['cancel'];
     /** Returns how many entries it marked. */
     discard(ids: readonly string[], note: string, caller: Caller): Promise<number>;
   };
@@ -203,6 +213,8 @@ export interface ApiDeps {
   readonly publicTickets: ReturnType<typeof createPublicTickets>;
   readonly events: Omit<OutboxReader, 'page'> & {
     page(query: Omit<EventQuery, 'after'> & { readonly after: string | null }): ReturnType<OutboxReader['page']>;
+    /** Whether this is a node of a cluster: others have the same events. */
+    readonly isShared: boolean;
     /** Calls the listener after events were added; returns the function that stops this. */
     onAppended(listener: () => void): () => void;
   };
@@ -226,7 +238,9 @@ export interface ApiDeps {
     };
   readonly subscriptions: Later<Pick<Subscriptions, 'list' | 'get' | 'deliveries' | 'delivery'>> &
     SetReceivers<SubscriptionDetail> & {
-      /** Subscribes from the next event on. Throws `invalid` where there is no such webhook, or no mail server is set. */
+      /**
+       * Subscribes from the next event on. Throws `invalid` where there is no such webhook, or no mail server is set.
+       */
       create(subscription: NewSubscription, caller: Caller): Promise<Subscription>;
       /** Changes the settings that are given. Events that are held for a digest follow the new hours. */
       change(id: string, settings: Partial<EmailSettings>, caller: Caller): Promise<SubscriptionDetail>;

@@ -15,7 +15,9 @@ export interface PointsFormat {
 /** The values of a state, or what has the texts of a text. */
 type NamesOfValues = StateValues | TextOf;
 
-/** Returns what names the values of a metric; undefined where they are numbers, and where points are no values of it. */
+/**
+ * Returns what names the values of a metric; undefined where they are numbers, and where points are no values of it.
+ */
 export type ValuesOf = (metric: string) => NamesOfValues | undefined;
 
 /** Returns the name of a value: of one that has none, its code, or nothing of a text. */

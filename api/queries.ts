@@ -39,8 +39,8 @@ export interface Queries {
 }
 
 /**
- * Creates the accounts. What a query takes is known when it was taken: the next one waits for it, and `queried` is called
- * with its seconds.
+ * Creates the accounts. What a query takes is known when it was taken: the next one waits for it, and `queried` is
+ * called with its seconds.
  */
 export function createQueries(
   { seconds, points, work }: QueryLimits,

@@ -13,7 +13,9 @@ export interface Routes {
 /** A longer address is not compared with those of the routes: that takes time, and anybody may ask. */
 const LONGEST_COMPARED = 48;
 
-/** Addresses whose parameters are ours alone: GeoReport's clients, network servers and providers add some of their own. */
+/**
+ * Addresses whose parameters are ours alone: GeoReport's clients, network servers and providers add some of their own.
+ */
 const OURS = /^\/(api\/v1\/|ready$)/;
 /** Lists of open data: a filter that is not known would list everything. */
 const OPEN_LISTS = /^\/(open311\/v2\/(requests|servicerequestupdates)\.|public\/history$)/;

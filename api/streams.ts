@@ -125,7 +125,7 @@ function endNow(response: ServerResponse): void {
  * event, after an `event: reset`.
  */
 function begin(response: ServerResponse, events: Events, last: string | null): number {
-  const kept = { oldest: events.oldest(), head: events.head(), store: events.store() };
+  const kept = { oldest: events.oldest(), head: events.head(), store: events.store(), isShared: events.isShared };
   const { after, reset } = last === null ? { after: kept.head, reset: null } : resumeAt(last, kept);
   // An id without data is no event: it lets a reader resume that is disconnected before its first event.
   response.write(`retry: 2000\nid: ${placeOf(after, kept.store)}\n\n`);
@@ -144,7 +144,6 @@ interface Reader {
 
 function stream(response: ServerResponse, reader: Reader, heartbeatMs: number): void {
   const { events, recent, inTurn, filter } = reader;
-  const store = events.store();
   let cursor = reader.after;
   /** Whether a page waits for its turn. */
   let waiting = false;
@@ -158,6 +157,7 @@ function stream(response: ServerResponse, reader: Reader, heartbeatMs: number): 
       return { texts: matching.map(({ text }) => text), to: head };
     }
     const page = events.page({ ...filter, limit: PAGE, after: String(cursor), within: WITHIN });
+    const store = events.store();
     return {
       texts: page.items.map((item) => sseOf(item, store)),
       to: page.next === null ? Math.max(head, page.items.at(-1)?.n ?? 0) : Number(page.next),
@@ -171,7 +171,7 @@ function stream(response: ServerResponse, reader: Reader, heartbeatMs: number): 
     while (mayWrite() && !waiting) {
       // Read before the page, so that events that do not match are not searched twice.
       const head = events.head();
-      if (head === cursor) return;
+      if (head <= cursor) return;
       if (head - cursor <= PAGE) write(head);
       else catchUp();
     }
@@ -188,11 +188,13 @@ function stream(response: ServerResponse, reader: Reader, heartbeatMs: number): 
   }
 
   function write(head: number): void {
+    if (head <= cursor) return;
     const { texts, to } = next(head);
     // Read after the page, to notice a reader so slow that its events are gone.
     const oldest = events.oldest();
     if (cursor < oldest - 1) {
-      response.write(resetOf({ asked: placeOf(cursor, store), reason: 'too-old', kept: { oldest, head, store } }));
+      const store = events.store();
+      response.write(resetOf({ asked: placeOf(cursor, store), reason: 'too-old', kept: { oldest, store } }));
       cursor = oldest - 1;
     } else {
       for (const text of texts) response.write(text);
@@ -206,7 +208,7 @@ function stream(response: ServerResponse, reader: Reader, heartbeatMs: number): 
       return;
     }
     // With the position, so that a reader of rare events does not fall behind the oldest event.
-    if (!response.writableNeedDrain) response.write(`: still here\nid: ${placeOf(cursor, store)}\n\n`);
+    if (!response.writableNeedDrain) response.write(`: still here\nid: ${placeOf(cursor, events.store())}\n\n`);
     else if (taking) taking = false;
     else response.destroy();
   }

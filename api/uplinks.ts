@@ -11,8 +11,8 @@ const EUI = /^[0-9A-Fa-f]{16}$/;
 type Body = Readonly<Record<string, unknown>>;
 
 /**
- * The HTTP integrations of network servers, by the last level of `POST /ingest/http/{format}`: their messages go the way
- * of those over MQTT, under the same topics. Each throws `invalid` for what is no JSON of its server.
+ * The HTTP integrations of network servers, by the last level of `POST /ingest/http/{format}`: their messages go the
+ * way of those over MQTT, under the same topics. Each throws `invalid` for what is no JSON of its server.
  */
 export const UPLINK_WEBHOOKS: ReadonlyMap<string, UplinkTopic> = new Map([
   ['chirpstack', chirpstack],

@@ -95,6 +95,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     ...{ ...parts, registry },
     city: () => city.current().city,
     onAppended: threads.onAppended,
+    isShared: parts.member !== null,
   });
   /** Since when no record has come to this node, monotonic; asked for by the others' reports and by balancers. */
   let cutOffAt: number | null = null;
@@ -216,6 +217,8 @@ interface StateParts extends Pick<ApiParts, 'state' | 'ledger' | 'quarantine' | 
   readonly city: () => City;
   readonly rules: Pick<RuleRepository<Caller>, 'list'>;
   readonly onAppended: ApiDeps['events']['onAppended'];
+  /** Whether this is a node of a cluster. */
+  readonly isShared: boolean;
 }
 
 /** Returns the services of what is in the state file: quarantine, alerts, tickets, silences, events. */
@@ -249,6 +252,7 @@ export function createStateDeps(parts: StateParts) {
         return replays.start(`replay-${place}`, chosen);
       },
       replayJob: (id) => replays.get(id),
+      cancelReplay: (id) => replays.cancel(id),
       async discard(ids, note, caller) {
         const { place } = await actions.submit({ do: 'quarantine.discard', ids, note }, caller);
         return quarantine.countDiscarded(place);
@@ -280,6 +284,7 @@ export function createStateDeps(parts: StateParts) {
       store: () => outbox.store(),
       firedSince: (time) => outbox.firedSince(time),
       onAppended: parts.onAppended,
+      isShared: parts.isShared,
     },
   } satisfies Partial<ApiDeps>;
 }

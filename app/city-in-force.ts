@@ -23,8 +23,8 @@ export interface LoadedCity {
 export interface CityInForce {
   current(): LoadedCity;
   /**
-   * Reads the folder again. Throws `city` with every mistake and leaves the old city in force. `caller`: who asks for it;
-   * null: the machine's operator.
+   * Reads the folder again. Throws `city` with every mistake and leaves the old city in force. `caller`: who asks for
+   * it; null: the machine's operator.
    */
   reload(caller: Caller | null): Promise<Reloaded>;
   /**
@@ -143,8 +143,8 @@ const OLDER_FOLDER =
   'these files: bring it up to date, or change it to bring another city into force';
 
 /**
- * Decides which city a start brings into force where nodes share a log. `append`: that of the folder, which is the first
- * one or has changed since this node saw it last; `adopt`: that of the log; `same`: both are the same.
+ * Decides which city a start brings into force where nodes share a log. `append`: that of the folder, which is the
+ * first one or has changed since this node saw it last; `adopt`: that of the log; `same`: both are the same.
  */
 export function cityAtStart(
   folder: Pick<CityControl, 'version'>,

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import {
   type ClusterSettings,
   connectTo,
-  type LogMessage,
   type Missing,
   missingTail,
   putBack,
@@ -11,12 +10,13 @@ import {
   type Tail,
 } from '../cluster/index.ts';
 import { type Block, LamppostError, systemClock } from '../domain/index.ts';
-import { encodeBlock, isSameBlock, JournalReader, StreamLog } from '../journal/index.ts';
+import { isSameBlock, JournalReader, messageOf, StreamLog } from '../journal/index.ts';
 import { lockFolder } from '../store/index.ts';
 
 /**
- * Puts the blocks that the stream lacks back into it, from the log file of a data folder that no server uses; with `act`
- * false it only says which. Makes the stream of a new cluster. Throws `conflict` where something speaks against it, `config` where there is no log file.
+ * Puts the blocks that the stream lacks back into it, from the log file of a data folder that no server uses; with
+ * `act` false it only says which. Makes the stream of a new cluster. Throws `conflict` where something speaks against
+ * it, `config` where there is no log file, or the servers do not take messages as large as its blocks.
  */
 export async function recoverCluster(
   dir: string,
@@ -37,6 +37,7 @@ export async function recoverCluster(
     if (act) await (await StreamLog.open(settings)).close();
     const tail = tailOf(reader, settings);
     const missing = await missingTail(connection, settings, tail, await readNodes(connection, settings));
+    if (missing !== null) refuseLarge(reader, tail, missing, connection.info?.max_payload);
     if (act && missing !== null) await putBack(connection, settings, tail, missing, onProgress);
     return missing;
   } finally {
@@ -44,6 +45,33 @@ export async function recoverCluster(
     reader.close();
     lock.release();
   }
+}
+
+/** Bytes that NATS's own headers of a message may take. */
+const HEADERS = 1_024;
+
+/**
+ * A block is one message of the stream, under its own number: one that is larger than the servers take cannot be
+ * divided. Throws `config` with the value that all of them fit into, before anything is put back.
+ */
+function refuseLarge(
+  reader: JournalReader,
+  { messageOf }: Tail,
+  missing: NonNullable<Missing>,
+  maxPayload = 1_048_576,
+): void {
+  let largest = { seq: 0, bytes: 0 };
+  for (const seq of reader.largerThan(maxPayload - 2 * HEADERS, missing)) {
+    const bytes = messageOf(seq).data.length;
+    if (bytes > largest.bytes) largest = { seq, bytes };
+  }
+  const needed = largest.bytes + HEADERS;
+  if (largest.seq === 0 || needed <= maxPayload) return;
+  throw new LamppostError(
+    'config',
+    `block ${largest.seq} has ${largest.bytes} bytes, and max_payload of the nats-servers is ${maxPayload}: set it to ` +
+      `${needed} or more on each of them, restart them, and run this again`,
+  );
 }
 
 function tailOf(reader: JournalReader, settings: ClusterSettings): Tail {
@@ -62,17 +90,4 @@ function tailOf(reader: JournalReader, settings: ClusterSettings): Tail {
       return isSameBlock(blockAt(message.seq), message, before?.seq === message.seq - 1 ? before : null);
     },
   };
-}
-
-function messageOf(block: Block, node: string): LogMessage {
-  const { seq, kind, body, count, receivedAt: now, steadyAt } = block;
-  const fresh = { kind, body, count, head: headOf(block), now, offsetMs: now - steadyAt, id: null };
-  return { seq, data: encodeBlock(fresh, node) };
-}
-
-/** The version that a control record of this kind brings into force. */
-function headOf({ kind, body }: Block): string | null {
-  if (kind !== 'city' && kind !== 'devices') return null;
-  const { version } = JSON.parse(Buffer.from(body).toString('utf8')) as { version: string | number };
-  return String(version);
 }

@@ -247,7 +247,7 @@ const written = (environment: NodeJS.ProcessEnv) =>
   Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
 
 /** Of the command line, of bridges, of compose files and of their nats-servers. */
-const NO_SETTINGS = /^LAMPPOST_(URL|KEY|BIND|HOSTNAME|NATS_PASSWORD|BRIDGE_.+)$/;
+const NO_SETTINGS = /^LAMPPOST_(URL|KEY|BIND|BACKUPS|HOSTNAME|NATS_PASSWORD|BRIDGE_.+)$/;
 /** The variables of others have names of their own: only what is very close is a mistake. */
 const CLOSE = 4;
 

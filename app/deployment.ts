@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { DAY_MS, type Key, ROLES } from '../domain/index.ts';
+import { DAY_MS, type Key, type Person, ROLES } from '../domain/index.ts';
 import { MANIFEST, othersMay } from '../store/index.ts';
 import type { Config } from './config.ts';
 
@@ -19,6 +19,9 @@ export interface ListedKey extends Key {
   readonly lastUsedAt?: string | null;
 }
 
+/** What counts of a person that the API lists. */
+export type ListedPerson = Pick<Person, 'email' | 'roles' | 'hasPassword' | 'issuer' | 'suspendedAt'>;
+
 /** What a running server says; null: it was not asked, or did not respond. */
 export interface Seen {
   /** Its time, epoch ms, and that of this machine at the same moment. */
@@ -27,13 +30,16 @@ export interface Seen {
   readonly ntp: boolean | null;
   /** Null where the key may not read them. */
   readonly keys: readonly ListedKey[] | null;
+  /** Null where the key may not read them. */
+  readonly people: readonly ListedPerson[] | null;
 }
 
 /** Looks at everything around a server that settings alone do not show. `nowMs`: epoch ms. */
 export function adviceOn(config: Config, seen: Seen, nowMs: number): Advice[] {
   return [
     ...ofListeners(config),
-    ...ofKeys(config, seen.keys ?? [], nowMs),
+    ...ofAdminKey(config, seen),
+    ...ofKeys(seen.keys ?? [], nowMs),
     ...ofFiles(config),
     ...ofClock(seen),
     ...ofDisk(config),
@@ -43,7 +49,7 @@ export function adviceOn(config: Config, seen: Seen, nowMs: number): Advice[] {
 
 function* ofListeners({ mqtt, http }: Config): Generator<Advice> {
   const about = 'listeners';
-  if (!isLocal(mqtt.host))
+  if (mqtt.port !== null && !isLocal(mqtt.host))
     yield {
       about,
       problem: `MQTT listens without TLS on ${mqtt.host}:${mqtt.port}: secrets of devices can be read on the way`,
@@ -65,15 +71,38 @@ function isLocal(host: string): boolean {
 /** A key that was not used for so long is no longer needed, or its program is broken. */
 const UNUSED_MS = 90 * DAY_MS;
 
-function* ofKeys(config: Config, keys: readonly ListedKey[], nowMs: number): Generator<Advice> {
+/** Once somebody else administers, the key of the settings is not needed, and it does not say who acts with it. */
+function* ofAdminKey({ adminKey }: Config, { keys, people }: Seen): Generator<Advice> {
+  if (adminKey === null || (keys === null && people === null)) return;
   const about = 'keys';
-  const others = keys.filter(({ role, department, scopes }) => role === 'admin' && department === null && !scopes);
-  if (config.adminKey !== null && others.length > 0)
+  const others = [
+    ...(keys ?? [])
+      .filter(({ role, department, scopes }) => role === 'admin' && department === null && !scopes)
+      .map(shown),
+    ...(people ?? []).filter(isAdmin).map(({ email }) => email),
+  ];
+  if (others.length > 0)
     yield {
       about,
-      problem: `the admin key of the settings is in use, beside ${named(others)}`,
-      todo: 'take LAMPPOST_ADMIN_KEY out of the settings where people or programs have keys of their own',
+      problem: `the admin key of the settings is in use, beside ${listed(others)}`,
+      todo: 'set LAMPPOST_ADMIN_KEY=off where people have accounts and programs have keys of their own',
     };
+  else
+    yield {
+      about,
+      problem: 'only the admin key of the settings administers the server: its audit trail names nobody',
+      todo: 'add a person (lamppost user add <e-mail> --name "<name>" --role admin), then set LAMPPOST_ADMIN_KEY=off',
+    };
+}
+
+/** Whether somebody can sign in, and then administers everything. */
+function isAdmin({ roles, hasPassword, issuer, suspendedAt }: ListedPerson): boolean {
+  const isLetIn = suspendedAt === null && (hasPassword || issuer !== null);
+  return isLetIn && roles.some(({ role, department }) => role === 'admin' && department === null);
+}
+
+function* ofKeys(keys: readonly ListedKey[], nowMs: number): Generator<Advice> {
+  const about = 'keys';
   const endless = keys.filter(({ expiresAt }) => expiresAt === null);
   if (endless.length > 0)
     yield {
@@ -102,9 +131,12 @@ function* ofKeys(config: Config, keys: readonly ListedKey[], nowMs: number): Gen
 
 const SHOWN = 5;
 
-function named(keys: readonly Pick<Key, 'id' | 'name'>[]): string {
-  const shown = keys.slice(0, SHOWN).map(({ id, name }) => `${id} (${name})`);
-  return [...shown, ...(keys.length > SHOWN ? [`and ${keys.length - SHOWN} more`] : [])].join(', ');
+const shown = ({ id, name }: Pick<Key, 'id' | 'name'>) => `${id} (${name})`;
+const named = (keys: readonly Pick<Key, 'id' | 'name'>[]) => listed(keys.map(shown));
+
+function listed(names: readonly string[]): string {
+  const more = names.length > SHOWN ? [`and ${names.length - SHOWN} more`] : [];
+  return [...names.slice(0, SHOWN), ...more].join(', ');
 }
 
 function* ofFiles({ data, certificates }: Config): Generator<Advice> {

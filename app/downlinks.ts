@@ -17,7 +17,7 @@ export function createDownlinkQueue(
         const { topic, payload } = downlink!;
         return { id, topic, payload };
       }),
-    /** Only a hint is lost where the disk does not take it: what the device answers counts. */
+    /** Only a hint is lost where the disk does not take it: what the device replies counts. */
     delivered(delivered) {
       note({ drops: [], logins: [], delivered }).catch((error: unknown) =>
         log.warn({ err: error }, 'it is not noted which commands were sent'),

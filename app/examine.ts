@@ -37,8 +37,8 @@ const HISTORY = 'history.duckdb';
 const READER = fileURLToPath(new URL('../history/read-in-full.ts', import.meta.url));
 
 /**
- * Reads every file of a data folder or backup in full and compares them with each other. It changes nothing. `owned`: the
- * caller has the lock of the folder.
+ * Reads every file of a data folder or backup in full and compares them with each other. It changes nothing. `owned`:
+ * the caller has the lock of the folder.
  */
 export async function examine(
   dir: string,

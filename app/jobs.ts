@@ -23,8 +23,8 @@ export interface JobDeps {
 
 /**
  * Returns the jobs of a server: what runs when. The journal needs none: it is trimmed continuously behind its slowest
- * reader. Each node does what concerns its own files; the backup is one for all, and made by whoever has the duty, who also
- * expires what is known of citizens on every node.
+ * reader. Each node does what concerns its own files; the backup is one for all, and made by whoever has the duty, who
+ * also expires what is known of citizens on every node.
  */
 export function createJobs({ clock, ledger, engine, notify, reception, keep, backup, duties }: JobDeps): Job[] {
   // A wall clock that is far ahead must not delete anything: steady time is never ahead of the true time.

@@ -1,6 +1,7 @@
 import { existsSync, renameSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import {
@@ -14,7 +15,7 @@ import {
   type Snapshots,
   streamRange,
 } from '../cluster/index.ts';
-import { type Block, type Clock, LamppostError } from '../domain/index.ts';
+import { type Block, type Clock, LamppostError, monotonicClock } from '../domain/index.ts';
 import { JournalReader } from '../journal/index.ts';
 import { folderOnDisk, MANIFEST, readManifest, setAside } from '../store/index.ts';
 
@@ -23,6 +24,8 @@ const JOINING = 'joining';
 /** What is numbered by the log, and goes with it. */
 const OF_THE_LOG = ['journal.sqlite', 'state.sqlite', 'history.duckdb', 'sessions.sqlite', 'deliveries.sqlite'];
 const MIB = 1024 ** 2;
+const LAG_MS = 20_000;
+const AGAIN_MS = 500;
 
 interface Options {
   /** The data folder, which belongs to this process. */
@@ -36,15 +39,15 @@ interface Options {
 }
 
 /**
- * Makes a data folder one that can follow the stream, before anything of it is opened: one that is empty or too old takes
- * the newest snapshot, and its own files are moved aside. Throws `conflict` with what to do where the folder is not one
- * of this stream's, or no snapshot leads up to it; `disk`, `log-away`.
+ * Makes a data folder one that can follow the stream, before anything of it is opened: one that is empty or too old
+ * takes the newest snapshot, and its own files are moved aside. Throws `conflict` with what to do where the folder is
+ * not one of this stream's, or no snapshot leads up to it; `disk`, `log-away`.
  */
 export async function joinCluster(options: Options): Promise<void> {
   const { dir, settings, connection, log } = options;
   await finishJoining(options);
-  const range = await streamRange(connection, settings);
   const newest = newestIn(dir);
+  const range = await rangeFrom(options, newest);
   const common = commonBlock(newest, range);
   const isSame = common === null ? null : await isSameBlock(options, common);
   const snapshots = await openSnapshots(connection, settings);
@@ -58,6 +61,21 @@ export async function joinCluster(options: Options): Promise<void> {
     snapshots,
     all.filter(({ seq }) => seq >= (range?.first ?? 1) - 1),
   );
+}
+
+/**
+ * The numbers of the stream. A server that has just started, or has just begun to lead, may not know of its newest
+ * blocks yet: where it ends before the node's log, it is asked again for a while.
+ */
+async function rangeFrom({ connection, settings, log }: Options, newest: number): ReturnType<typeof streamRange> {
+  const until = monotonicClock.now() + LAG_MS;
+  for (let asked = 0; ; asked++) {
+    const range = await streamRange(connection, settings);
+    const last = range?.last ?? 0;
+    if (last === 0 || last >= newest || monotonicClock.now() > until) return range;
+    if (asked === 0) log.warn({ last, newest }, 'the stream ends before the log of this node: it is asked again');
+    await pause(AGAIN_MS);
+  }
 }
 
 /** The newest block in the log file of a data folder; 0: there is none. */

@@ -12,6 +12,7 @@ import {
   type Key,
   LamppostError,
   type LoginsFailing,
+  reachOf,
   SharedClock,
   systemTimers,
 } from '../domain/index.ts';
@@ -54,6 +55,7 @@ import { type Config, type Pems, readCertificates } from './config.ts';
 import { createDownlinkQueue } from './downlinks.ts';
 import { createJobs } from './jobs.ts';
 import { beginMembership, type Membership } from './membership.ts';
+import { unknownDepartments } from './oidc-settings.ts';
 import { openPeople } from './people-deps.ts';
 import { adoptReceivers, cityActions, type Recorded, ruleActions } from './recorded.ts';
 import { createSchedule, type Job } from './schedule.ts';
@@ -187,6 +189,7 @@ class Process implements Lamppost {
       const chosen = seen === null ? null : firstOfCluster(folder, config.data, seen, this.#log);
       loaded = chosen?.loaded ?? folder;
       this.#refuseMovedStates(loaded);
+      for (const fault of unknownDepartments(config.people.oidc, loaded.city)) this.#log.warn(fault);
       return {
         city: loaded.control,
         cityOf: chosen?.seq ?? null,
@@ -342,7 +345,9 @@ class Process implements Lamppost {
         .control('notices', { drops: [], logins: [failing] }, null)
         .catch((error: unknown) => log.warn({ err: error }, 'an event of logins is lost'));
     };
-    const startPeople = () => openPeople({ dir: config.data, state, clock, actions, sealer, onFailing }, config.people);
+    const once = (await this.#member?.openOnce()) ?? null;
+    const openedBy = { dir: config.data, state, clock, once, actions, sealer, onFailing };
+    const startPeople = () => openPeople(openedBy, config.people);
     const people = await steps.do('people', startPeople, close);
     if (admin === null && !people.hasAdmin()) requireAdmin(threads.registry);
     const bridges = await steps.do('bridges', () => this.#bridgesOf(threads, city, state), stop);
@@ -386,7 +391,7 @@ class Process implements Lamppost {
     const member = this.#member;
     if (member !== null) {
       const starting = () => this.#startMember(member, threads, { api, readiness: deps.readiness, decidedToMs });
-      // Before the threads end, of which it tells.
+      // Before the threads end, as it reports on them.
       await this.#steps.do('membership', starting, () => member.leave());
     }
     const { dir, keep: kept } = config.backup;
@@ -410,7 +415,13 @@ class Process implements Lamppost {
     const { bridges: secrets, mqtt } = this.#config;
     const parts = { secrets, maxMessage: mqtt.maxPacket, clock: this.#clock.steady, timers: systemTimers };
     const downlinks = createDownlinkQueue(state, (notices) => journal.control('notices', notices, null), this.#log);
-    this.#bridges = createBridges({ ...parts, downlinks, carry: broker.carry, log: this.#log });
+    const carry: typeof broker.carry = (key, messages) => {
+      // A process that was paused reads what came before it learns that another node has the bridges.
+      if (!this.#hasBridges())
+        throw new LamppostError('busy', 'another node may have the bridges', { retryable: true });
+      return broker.carry(key, messages);
+    };
+    this.#bridges = createBridges({ ...parts, downlinks, carry, log: this.#log });
     this.#applyBridges(city.current().city);
     this.#member?.duties.onChange((duty) => {
       if (duty === 'bridges') this.#applyBridges(city.current().city);
@@ -418,10 +429,16 @@ class Process implements Lamppost {
     return this.#bridges;
   }
 
-  /** Two nodes with one bridge would take each message twice, and the other broker ends one's connection for the other's. */
+  /**
+   * Two nodes with one bridge would take each message twice, and the other broker ends one's connection for the
+   * other's.
+   */
   #applyBridges({ bridges }: City): void {
-    const isOurs = (this.#member?.duties ?? ALONE).holds('bridges') !== null;
-    this.#bridges?.apply(isOurs ? bridges : new Map());
+    this.#bridges?.apply(this.#hasBridges() ? bridges : new Map());
+  }
+
+  #hasBridges(): boolean {
+    return (this.#member?.duties ?? ALONE).holds('bridges') !== null;
   }
 
   /** What the nodes of a cluster share of citizens, sealed with the key that all have. */
@@ -493,11 +510,12 @@ function declaredIn({ formats }: City): DeclaredNames {
 
 /** Throws `config` where nobody could administrate. */
 function requireAdmin(registry: Pick<RegistryReader, 'keys'>): void {
-  if (registry.keys().some(({ role }) => role === 'admin')) return;
+  // A key in a department, or with scopes, may not be enough to add anybody.
+  if (registry.keys().some((key) => reachOf([key], 'keys.write') === 'city')) return;
   throw new LamppostError(
     'config',
-    'LAMPPOST_ADMIN_KEY: it is off, and nobody else is an admin. Start with one, run "lamppost user add" or ' +
-      '"lamppost key add" with --role admin, and switch it off then',
+    'LAMPPOST_ADMIN_KEY: it is off, and nobody else is an admin who can get in. Start with one, run "lamppost key ' +
+      'add" or "lamppost user add" with --role admin, set a password by the link, and switch it off then',
   );
 }
 

@@ -7,11 +7,14 @@ import {
   connectTo,
   createLeases,
   createNodes,
+  electAnother,
   identityOf,
   type Leases,
   type NodeIdentity,
   type NodeReport,
   type Nodes,
+  type OnceKeys,
+  openOnceKeys,
   openSharedKeys,
   openSharedObjects,
   openSnapshots,
@@ -58,7 +61,9 @@ const AGAIN_MS = 500;
 const MARGIN_BLOCKS = 10_000;
 const MARKS_SAID = 16;
 
-/** Connects to the cluster and makes the data folder one that can follow its log. Throws `conflict`, `config`, `disk`. */
+/**
+ * Connects to the cluster and makes the data folder one that can follow its log. Throws `conflict`, `config`, `disk`.
+ */
 export async function beginMembership(options: Options): Promise<Membership> {
   const { dir, settings, clock, log } = options;
   const identity = identityOf(dir, settings.node);
@@ -91,6 +96,8 @@ export class Membership {
   #marks: ChecksumReport['marks'] = [];
   /** The mark of the newest difference that was said. */
   #differsAt = 0;
+  /** Whether it decided something else than most, and ends. */
+  #isDifferent = false;
 
   constructor(options: Options, identity: NodeIdentity, connection: NatsConnection, snapshots: Snapshots) {
     const { settings, log } = options;
@@ -150,6 +157,11 @@ export class Membership {
     return (await this.#snapshots.list())[0]?.seq ?? 0;
   }
 
+  /** Opens what counts once among the nodes. Throws `log-away`. */
+  openOnce(): Promise<OnceKeys> {
+    return openOnceKeys(this.#connection, this.#options.settings);
+  }
+
   /** Opens what the nodes share of citizens. Throws `log-away`. */
   async openCitizens(): Promise<Pick<SharedCitizens, 'keys' | 'objects'>> {
     const { settings } = this.#options;
@@ -187,7 +199,7 @@ export class Membership {
     };
   }
 
-  /** A node whose threads do not answer has no duty. */
+  /** A node whose threads do not respond has no duty. */
   #fit(): boolean {
     return this.#isFit && monotonicClock.now() - this.#describedAt < DESCRIBED_MS;
   }
@@ -205,7 +217,12 @@ export class Membership {
     if (difference.seq !== this.#differsAt) log.error({ difference }, 'nodes of this cluster decided different things');
     this.#differsAt = difference.seq;
     const why = whyToStop(this.node, difference);
-    if (why !== null) onFault(new LamppostError('damaged', why));
+    if (why === null || this.#isDifferent) return;
+    this.#isDifferent = true;
+    // The server that leads may be the one that differs: whoever begins anew with an empty folder reads another one.
+    void electAnother(this.#connection, this.#options.settings)
+      .catch((error: unknown) => log.warn({ err: error }, 'no other server leads the log'))
+      .then(() => onFault(new LamppostError('damaged', why)));
   }
 }
 

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { OidcSettings } from '../api/index.ts';
-import { type Grant, GrantSchema } from '../domain/index.ts';
+import { type City, type Grant, GrantSchema, grantFault, unknownName } from '../domain/index.ts';
 
 interface Given {
   readonly issuer: string | undefined;
@@ -40,8 +40,20 @@ function rolesIn(text: string, problems: string[]): ReadonlyMap<string, Grant> {
     const at = entry.lastIndexOf('=');
     const [role, department] = entry.slice(at + 1).split('@') as [string, string?];
     const parsed = GrantSchema.safeParse({ role: role.trim(), department: department?.trim() ?? null });
-    if (at > 0 && parsed.success) roles.set(entry.slice(0, at).trim(), parsed.data);
+    const fault = parsed.success ? grantFault(parsed.data) : null;
+    if (fault !== null) problems.push(`OIDC_ROLES: "${entry}": ${fault}`);
+    else if (at > 0 && parsed.success) roles.set(entry.slice(0, at).trim(), parsed.data);
     else problems.push(`OIDC_ROLES: "${entry}" is not <value>=<role> or <value>=<role>@<department>`);
   }
   return roles;
+}
+
+/**
+ * Returns what is wrong with departments in the table of roles, each with a suggestion: whoever has them may do
+ * nothing.
+ */
+export function unknownDepartments(oidc: OidcSettings | null, { departments }: Pick<City, 'departments'>): string[] {
+  const named = [...(oidc?.roles.values() ?? [])].flatMap(({ department }) => department ?? []);
+  const faults = [...new Set(named)].flatMap((one) => unknownName('department', one, departments) ?? []);
+  return faults.map((fault) => `OIDC_ROLES: ${fault}`);
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { ActionLog } from '../actions/index.ts';
 import type { ApiDeps } from '../api/index.ts';
+import type { OnceKeys } from '../cluster/index.ts';
 import { actorOf, type Clock, type LoginsFailing, personPrincipal, SIGN_IN, systemTimers } from '../domain/index.ts';
 import { Logins } from '../limits/index.ts';
 import type { Sealer } from '../notify/index.ts';
@@ -11,6 +12,8 @@ import {
   createPasswords,
   createPeopleReader,
   createSignIn,
+  oneTimeHere,
+  oneTimeOf,
   type PeopleReader,
   SignedIn,
 } from '../registry/index.ts';
@@ -24,6 +27,8 @@ interface Parts {
   /** The state file, read-only. */
   readonly state: DatabaseSync;
   readonly clock: Clock;
+  /** What counts once among all nodes; null: there is one. */
+  readonly once: OnceKeys | null;
   readonly actions: Pick<ActionLog, 'submit'>;
   /** Seals what has to be readable again: the secrets of authenticators. */
   readonly sealer: Sealer;
@@ -33,19 +38,20 @@ interface Parts {
 
 /** Opens the file of who is signed in and returns the services of people. Throws `disk`, `too-new`. */
 export function openPeople(
-  { dir, state, clock, actions, sealer, onFailing }: Parts,
+  { dir, state, clock, once, actions, sealer, onFailing }: Parts,
   { idleMs }: { readonly idleMs: number },
 ): Pick<PeopleReader, 'count' | 'hasAdmin'> & { readonly deps: ApiDeps['people']; readonly close: () => void } {
   const people = createPeopleReader(state);
   const passwords = createPasswords();
   const signedIn = new SignedIn(clock, { path: join(dir, SIGNED_IN), idleMs }).open();
+  const oneTime = once === null ? oneTimeHere(signedIn) : oneTimeOf(once, clock);
   const logins = new Logins({ clock, timers: systemTimers, newId: randomUUID, onFailing });
 
   const actorIn = ({ person, refused }: Attempt) =>
     person === null || refused !== null ? SIGN_IN : actorOf(personPrincipal(person, ''));
 
   const signIn = createSignIn({
-    ...{ people, passwords, signedIn, logins, clock },
+    ...{ people, passwords, signedIn, oneTime, logins, clock },
     open: (sealed) => sealer.open(sealed),
     async note(attempt, { source }) {
       const { how, person, refused } = attempt;
@@ -63,9 +69,8 @@ export function openPeople(
       list: (person, stamp) => signedIn.list(person, stamp),
       end: (person, id) => signedIn.end(person, id),
       endAll: (person) => signedIn.endAll(person),
-      makeLink: (person) => signedIn.makeLink(person),
-      usedCode: (person, step) => signedIn.usedCode(person, step),
     },
+    oneTime,
     passwords,
     seal: (secret) => sealer.seal(secret),
   };

@@ -24,9 +24,9 @@ export interface RebuiltState {
 }
 
 /**
- * Makes the state of a data folder, on which no server runs, anew from a backup and the log after it; keeps the one that
- * was there. The embedded history gets what it lacks. Throws `conflict` where a server runs on it, `disk` where the log
- * lacks a block that is needed.
+ * Makes the state of a data folder, on which no server runs, anew from a backup and the log after it; keeps the one
+ * that was there. The embedded history gets what it lacks. Throws `conflict` where a server runs on it, `disk` where
+ * the log lacks a block that is needed.
  */
 export async function rebuildState(dir: string, { snapshot, ...deps }: RebuildOptions): Promise<RebuiltState> {
   const lock = lockFolder(dir, deps.clock.now());
@@ -73,7 +73,10 @@ function takeOver(live: string, anew: string): void {
         'select o.n as old, m.n as new from old.outbox o join main.outbox m using (id) order by o.n desc limit 1',
       )
       .get();
-    if (common === undefined || common.old !== common.new) return;
+    if (common === undefined || common.old !== common.new) {
+      db.exec('update main.outbox_store set name = lower(hex(randomblob(4))) where exists (select 1 from main.outbox)');
+      return;
+    }
     db.exec(`
       begin;
       update main.outbox_store set name = (select name from old.outbox_store);

@@ -25,7 +25,7 @@ export interface Recorded {
 interface CityParts {
   readonly journal: Pick<Threads['journal'], 'control'>;
   readonly notify: Pick<Threads['notify'], 'city'>;
-  /** Tells the broker what clients may do in a city. */
+  /** Passes what clients may do in a city to the broker. */
   readonly bound: (city: City) => Promise<void>;
   /** Called once there is somebody who can ask. */
   readonly recorded: () => Recorded;

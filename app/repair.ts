@@ -43,9 +43,9 @@ export interface Repaired {
 }
 
 /**
- * Repairs a data folder in which no server runs: what is damaged is made anew from a backup and the log, and kept aside.
- * Throws `conflict` where a server runs on it, `invalid` where the backup is not sound, or where something can only be
- * passed over and that is not allowed.
+ * Repairs a data folder in which no server runs: what is damaged is made anew from a backup and the log, and kept
+ * aside. Throws `conflict` where a server runs on it, `invalid` where the backup is not sound, or where something can
+ * only be passed over and that is not allowed.
  */
 export async function repair(dir: string, options: RepairOptions): Promise<Repaired> {
   const lock = lockFolder(dir, clock.now());
@@ -167,7 +167,7 @@ class Repair {
       if (!this.#isDamaged('journal.sqlite') && oldest !== null && oldest <= from) return;
       const wanted = { from, to: at.newest, messages: at.messages + replayedIn(source ?? backup) };
       const rebuilt = rebuildJournal(source, backup, `${path}.new`, wanted);
-      this.#tell(rebuilt, Math.min(at.checkpoint, at.ledger) + 1);
+      this.#report(rebuilt, Math.min(at.checkpoint, at.ledger) + 1);
       if (!this.#options.act) return;
     } finally {
       source?.close();
@@ -178,7 +178,7 @@ class Repair {
     renameSync(`${path}.new`, path);
   }
 
-  #tell({ kept, fromBackup, lost: gone }: Rebuilt, from: number): void {
+  #report({ kept, fromBackup, lost: gone }: Rebuilt, from: number): void {
     // Blocks that every consumer has had are not missed.
     const lost = gone.filter(({ to }) => to >= from);
     this.done.push(`journal.sqlite: made anew from ${kept} sound blocks and ${fromBackup} of the backup`);

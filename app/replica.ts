@@ -105,7 +105,7 @@ export class Replica {
     this.#files = files;
     this.#deps = deps;
     const db = openStateFile(files.dir);
-    // Nobody was told yet that anything is on disk.
+    // Nothing was acknowledged as being on disk yet.
     db.exec('pragma synchronous = off');
     this.#db = db;
     this.#journal = new JournalUpTo(files.journal, files.upTo ?? Number.MAX_SAFE_INTEGER).open();
@@ -153,7 +153,8 @@ export class Replica {
     this.#needs(consumer.cursor() + 1);
     const { last } = this.#journal;
     while (this.#step(consumer)) {
-      while (await consumer.step(false));
+      // What reads far ahead decodes blocks that the rules decode again.
+      while (consumer.cursor() < this.#rules.reached() && (await consumer.step(false)));
       this.#intake.forget(Math.min(consumer.cursor(), this.#rules.reached()));
       this.#deps.onBlock?.(this.#rules.reached(), last);
     }
@@ -207,8 +208,8 @@ export class Replica {
 }
 
 /**
- * Reads the journal of a data folder to its end into the state in the folder `dir`, and into the embedded history of the
- * data folder, which gets what it lacks. With InfluxDB the next start counts, and sends again what it counts.
+ * Reads the journal of a data folder to its end into the state in the folder `dir`, and into the embedded history of
+ * the data folder, which gets what it lacks. With InfluxDB the next start counts, and sends again what it counts.
  */
 export async function readLog(
   { dir, data }: { readonly dir: string; readonly data: string },

@@ -28,9 +28,9 @@ export interface Restored extends Pick<Continued, 'added' | 'dropped'> {
 }
 
 /**
- * Restores a backup and reads the log after it, up to a moment: alerts, tickets, events, ledger and readings are as they
- * were then. Throws as `restoreBackup`, `invalid` where the backup is of a later moment or the log does not go on from
- * it, `damaged` where a block of the log is; then it leaves nothing in the folder.
+ * Restores a backup and reads the log after it, up to a moment: alerts, tickets, events, ledger and readings are as
+ * they were then. Throws as `restoreBackup`, `invalid` where the backup is of a later moment or the log does not go on
+ * from it, `damaged` where a block of the log is; then it leaves nothing in the folder.
  */
 export async function restoreTo(options: RestoreOptions): Promise<Restored> {
   const { backup, data, logFrom, toMs = Number.MAX_SAFE_INTEGER } = options;
@@ -61,12 +61,12 @@ function journalOf(log: string): string {
 }
 
 /**
- * Gives the outbox another name: what follows gets numbers that other events had before, and readers that are ahead must
- * notice. Webhooks and mail go on from where the backup has them.
+ * Gives the outbox another name: what follows gets numbers that other events had before, and readers that are ahead
+ * must notice. Webhooks and mail go on from where the backup has them.
  */
 function beginNewOutbox(data: string): void {
   const state = new DatabaseSync(join(data, 'state.sqlite'));
-  state.exec('update outbox_store set name = lower(hex(randomblob(4)))');
+  state.exec('update outbox_store set name = lower(hex(randomblob(4))) where exists (select 1 from outbox)');
   const { name } = state.prepare('select name from outbox_store').get()!;
   state.close();
   const deliveries = new DatabaseSync(join(data, 'deliveries.sqlite'));

@@ -72,8 +72,8 @@ export function suspect(dir: string): void {
 }
 
 /**
- * Moves files that serve only themselves aside where they are damaged, so that they keep no reading out; the start makes
- * them anew. Returns what it moved, and logs each.
+ * Moves files that serve only themselves aside where they are damaged, so that they keep no reading out; the start
+ * makes them anew. Returns what it moved, and logs each.
  */
 export function setAsideDamaged(dir: string, nowMs: number, log: Pick<Logger, 'error'>): SetAside[] {
   const thorough = existsSync(join(dir, SUSPECTED));
@@ -94,7 +94,9 @@ export function moveAside(dir: string, { file, lost, salvage }: Aside, why: stri
   return { file, aside, why, lost: salvage?.(aside, path) ?? lost };
 }
 
-/** Returns what is wrong with a file; null where it is sound or does not exist. Throws `disk` where it cannot be read. */
+/**
+ * Returns what is wrong with a file; null where it is sound or does not exist. Throws `disk` where it cannot be read.
+ */
 function faultIn(path: string, probes: readonly string[], mostBytes: number): string | null {
   if (!existsSync(path)) return null;
   let db: DatabaseSync | null = null;

@@ -38,7 +38,7 @@ interface Log {
   backedUp(from: number): Promise<void>;
 }
 
-/** Tells the log which of the backups in a folder (null: there are none) is the newest good one; reads all of that. */
+/** Appends to the log which backup in a folder (null: there are none) is the newest good one; reads all of that. */
 export async function noteNewestBackup(folder: string | null, journal: string, log: Log, lines: Logger): Promise<void> {
   if (folder === null) return;
   const onBad = (backup: string, why: string) => lines.error({ backup }, `a backup is not good: ${why}`);

@@ -19,7 +19,7 @@ const NOT_FROM_JOURNAL: Readonly<Record<string, string>> = {
   context_devices: 'old versions go once no consumer needs them',
   context_past: 'old versions go once no consumer needs them',
   registry_key_use: 'when a key was used is no record',
-  outbox_store: 'the name of the file is random',
+  outbox_store: 'a restore gives another name, which is no record',
   outbox_cursors: 'how far an earlier version had copies for MQTT',
   texts: 'old ones go with the readings that have them',
   history_confirmed: 'what a database has on its disk by when is no record',
@@ -58,7 +58,8 @@ export const comparison = ({ ledger }: { readonly ledger: boolean }) => ({
 
 /**
  * Makes `state.sqlite` in the folder `dir` anew from a journal alone, up to a block, by the code that the engine's
- * thread runs; counts nothing. Throws `disk` where the journal lacks its first block, or the folder has a state already.
+ * thread runs; counts nothing. Throws `disk` where the journal lacks its first block, or the folder has a state
+ * already.
  */
 export function remakeState(
   journal: string,
@@ -88,8 +89,8 @@ export interface Verified {
 
 /**
  * Compares the state of a data folder with one that is made anew from a backup and the log (promise 4), at the newest
- * block that the state has read. A server may run on the folder: it is compared as it is at this moment. Both states are
- * in a folder beside it meanwhile. Throws `disk` where the log lacks a block that is needed.
+ * block that the state has read. A server may run on the folder: it is compared as it is at this moment. Both states
+ * are in a folder beside it meanwhile. Throws `disk` where the log lacks a block that is needed.
  */
 export async function verifyState(dir: string, { backup, ...deps }: Verify): Promise<Verified> {
   const scratch = mkdtempSync(join(dir, 'verify-'));

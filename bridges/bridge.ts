@@ -62,9 +62,9 @@ const STORED = 'it was stored';
 const LATER = new Error('acknowledged after the commit');
 
 /**
- * One connection to another broker. A message of QoS 1 is acknowledged to it once it is on disk here, or was refused for
- * good. What it cannot take yet (disk, limits, overload) it keeps in order and tries again; meanwhile it reads no more
- * than 4 MiB. Where a connection ends, what was not acknowledged comes again.
+ * One connection to another broker. A message of QoS 1 is acknowledged to it once it is on disk here, or was refused
+ * for good. What it cannot take yet (disk, limits, overload) it keeps in order and tries again; meanwhile it reads no
+ * more than 4 MiB. Where a connection ends, what was not acknowledged comes again.
  */
 export class Bridge {
   readonly #parts: BridgeParts;

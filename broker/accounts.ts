@@ -46,8 +46,8 @@ const BURST_SECONDS = 10;
 const LEAST_BURST = { messages: 1_000, bytes: 1024 * 1024 };
 /** A network server carries many devices; other keys only read. */
 const NETWORK_SERVER_FACTOR = 10;
-/** Refused messages that a device is told of one by one: so many at once, then one a second. */
-const TOLD = { perSecond: 1, burst: 20 };
+/** Refused messages that a device gets a notice of, one by one: so many at once, then one a second. */
+const NOTICES = { perSecond: 1, burst: 20 };
 /** Half-life of the use that an overload compares, ms. */
 const HALF_LIFE_MS = 500;
 /** Bytes that weigh as much as one packet. */
@@ -67,7 +67,7 @@ export class Account {
   #recentAt = 0;
   #heldSince: number | null = null;
   #noticedAt = 0;
-  readonly #told = new TokenBucket(TOLD);
+  readonly #notices = new TokenBucket(NOTICES);
   #held = { count: 0, ms: 0 };
   readonly #refusals = new Map<MqttReason, ClientRefusal>();
 
@@ -131,9 +131,9 @@ export class Account {
     return true;
   }
 
-  /** Returns whether the device is told of one more refused message now. */
-  tells(nowMs: number): boolean {
-    return this.#told.take(1, nowMs);
+  /** Returns whether the device gets a notice of one more refused message now. */
+  mayNotify(nowMs: number): boolean {
+    return this.#notices.take(1, nowMs);
   }
 
   /** Counts a refusal. */

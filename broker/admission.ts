@@ -42,9 +42,9 @@ export function waitingBytes({ inFlight, appended, settled }: Publisher): number
 export interface Admission {
   /**
    * Calls `done(null, null)` once the message is on disk and may be acknowledged. A message to a topic that is not the
-   * publisher's is dropped, and `done(null, reason)` is called in order: MQTT 3.1.1 has no other answer, and the end of
-   * the connection would also end what is right. Calls `done(error, null)` where it must not be acknowledged: `disk` or
-   * `journal-full` where the journal did not take it in time.
+   * publisher's is dropped, and `done(null, reason)` is called in order: MQTT 3.1.1 has no other response, and the end
+   * of the connection would also end what is right. Calls `done(error, null)` where it must not be acknowledged: `disk`
+   * or `journal-full` where the journal did not take it in time.
    */
   admit(publisher: Publisher, topic: string, payload: Uint8Array, done: Admitted): void;
   /**

@@ -353,6 +353,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
         presence.revoked(id);
         accounts.forget(id);
       }
+      return [...ended];
     },
     publish: outgoing.publish,
     appended: outgoing.appended,

@@ -4,11 +4,13 @@ import type { Publication, Timers } from '../domain/index.ts';
 export interface DeviceCommands {
   /** Reports whether a message is a command that has ended: nobody gets it any more. */
   isOver(topic: string, payload: string): boolean;
-  /** Returns the commands of a topic that the device has not answered, for a subscription that is new. */
+  /** Returns the commands of a topic that the device has not responded to, for a subscription that is new. */
   waiting(topic: string): readonly Publication[];
   /** Returns the commands that wait for network servers, for a new subscription to downlinks. */
   downlinks(): readonly Publication[];
-  /** Returns the command that a message on a topic of downlinks is, and the key that gets it; null: it is none, or over. */
+  /**
+   * Returns the command that a message on a topic of downlinks is, and the key that gets it; null: it is none, or over.
+   */
   downlink(topic: string, payload: string): { readonly id: string; readonly key: string } | null;
   /** The devices have the commands of these ids. */
   delivered(ids: readonly string[]): void;

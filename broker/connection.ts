@@ -150,7 +150,10 @@ export function unreadOf(connection: Connection | undefined, { conn }: Client): 
   return conn.writableLength + (connection?.edge.five?.waitingBytes ?? 0);
 }
 
-/** Returns why a message is not sent to a subscriber; null where it is. Without an array of arguments: it is asked a lot. */
+/**
+ * Returns why a message is not sent to a subscriber; null where it is. Without an array of arguments: it is asked a
+ * lot.
+ */
 export function refuseForward(
   connection: Connection | undefined,
   client: Client,

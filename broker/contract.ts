@@ -79,8 +79,11 @@ export interface Broker extends Outgoing {
   start(): Promise<Listening>;
   /** Takes no more messages, waits for pending commits, then closes connections and sessions. Idempotent. */
   stop(): Promise<void>;
-  /** Applies a change; closes connections whose secret is no longer valid, and ends their sessions. */
-  credentials(change: CredentialChange): void;
+  /**
+   * Applies a change; closes connections whose secret is no longer valid, and ends their sessions. Returns their user
+   * names.
+   */
+  credentials(change: CredentialChange): readonly string[];
   /** The log that it shares with other nodes may have more. */
   recorded(): void;
   /**

@@ -8,8 +8,8 @@ export class ExactlyOnce {
   readonly #waiting = new Map<number, Admitted[]>();
 
   /**
-   * Calls `done` with the result of the message of this id. Calls `admit` for the first PUBLISH alone: `isReceived` tells
-   * whether its message is on disk and its PUBREL has not come.
+   * Calls `done` with the result of the message of this id. Calls `admit` for the first PUBLISH alone: `isReceived`
+   * says whether its message is on disk and its PUBREL has not come.
    */
   take(messageId: number, isReceived: boolean, admit: (done: Admitted) => void, done: Admitted): void {
     const waiting = this.#waiting.get(messageId);

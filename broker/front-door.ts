@@ -10,7 +10,9 @@ export interface DoorLimits {
    * second.
    */
   readonly maxPerAddress: number;
-  /** Time limit of a connection for its login, from its first moment: header of a proxy and TLS handshake included, ms. */
+  /**
+   * Time limit of a connection for its login, from its first moment: header of a proxy and TLS handshake included, ms.
+   */
   readonly loginTimeoutMs: number;
 }
 
@@ -114,7 +116,9 @@ export class FrontDoor {
     return false;
   }
 
-  /** Called when a connection has logged in: its address is not charged for it, unless the user logs in all the time. */
+  /**
+   * Called when a connection has logged in: its address is not charged for it, unless the user logs in all the time.
+   */
   knows(visitor: Visitor, user: string): void {
     if (!this.#waiting.has(visitor)) return;
     this.#forget(visitor);

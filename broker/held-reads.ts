@@ -15,8 +15,8 @@ interface Parts {
 }
 
 /**
- * Connections that are not read for a while: MQTT's back-pressure. Their client sent more than it may, or sends the most
- * while more comes in than the rules can follow.
+ * Connections that are not read for a while: MQTT's back-pressure. Their client sent more than it may, or sends the
+ * most while more comes in than the rules can follow.
  */
 export class HeldReads {
   readonly #parts: Parts;

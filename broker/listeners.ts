@@ -149,7 +149,7 @@ function whenReadable(socket: Socket, run: () => void): void {
     else socket.destroy();
   };
   if (socket.readableLength > 0) run();
-  // After the stream has noticed that nobody listens any more: else it does not tell the next one what it has.
+  // After the stream has noticed that nobody listens any more: else it does not notify the next one of what it has.
   else socket.once('readable', () => process.nextTick(ready));
 }
 

@@ -6,10 +6,10 @@ import type { TopicRefusal } from './access.ts';
 import type { Account, BrokerAccounts } from './accounts.ts';
 import type { QuietLog } from './quiet-log.ts';
 
-/** Characters of a refused topic that a device is told. */
+/** Characters of a refused topic that a device gets. */
 const LONGEST_TOPIC = 512;
 
-/** How often a device is told that it is throttled, at most, ms. */
+/** How often a device gets the notice that it is throttled, at most, ms. */
 const THROTTLED_NOTICE_MS = 60_000;
 
 interface Parts {
@@ -22,7 +22,7 @@ interface Parts {
   readonly publish: (publication: Publication) => void;
 }
 
-/** What is refused or ended: counted beside its user name, written to the log, and told to the device. */
+/** What is refused or ended: counted beside its user name, written to the log, and sent to the device. */
 export class Refusals {
   /** Counts since the start, as in `BrokerCounts`. */
   readonly counts = { cutSlow: 0, cutOversize: 0, cutForeign: 0, refusedLogins: 0 };
@@ -40,13 +40,13 @@ export class Refusals {
     accounts.of(known.identity).refuse(why, detail, of === null ? null : sourceOf(of), clock.now());
   }
 
-  /** A message was refused for its topic: the device is told, as long as there are few. */
+  /** A message was refused for its topic: the device gets a notice, as long as there are few. */
   message(id: string, topic: string, why: TopicRefusal): void {
     const { quiet, accounts, clock } = this.#parts;
     quiet.warn(id, why, 'publish refused', { topic: shown(topic) });
     this.note(id, why, `PUBLISH to ${topic}`, null);
     const account = accounts.get(id);
-    if (account?.tells(clock.now())) this.#tell(account, { scope: 'message', topic, reason: why });
+    if (account?.mayNotify(clock.now())) this.#notify(account, { scope: 'message', topic, reason: why });
   }
 
   /** A connection was ended that is not MQTT, or whose TLS handshake failed. */
@@ -60,14 +60,14 @@ export class Refusals {
     this.#parts.quiet.warn(source, why, 'connection refused');
   }
 
-  /** A device must wait: it is told so once a minute at most. */
+  /** A device must wait: it gets a notice once a minute at most. */
   throttled(account: Account): void {
     if (!account.noticeDue(this.#parts.clock.now(), THROTTLED_NOTICE_MS)) return;
-    this.#tell(account, { scope: 'connection', topic: `devices/${account.id}/readings`, reason: 'throttled' });
+    this.#notify(account, { scope: 'connection', topic: `devices/${account.id}/readings`, reason: 'throttled' });
   }
 
-  /** Tells a device on `devices/{id}/rejections`. */
-  #tell({ id }: Account, notice: { scope: 'connection' | 'message'; topic: string; reason: MqttReason }): void {
+  /** Notifies a device on `devices/{id}/rejections`. */
+  #notify({ id }: Account, notice: { scope: 'connection' | 'message'; topic: string; reason: MqttReason }): void {
     const { credentials, clock, publish } = this.#parts;
     if (credentials.get(id)?.identity.kind !== 'device') return;
     const { topic, scope, reason } = notice;

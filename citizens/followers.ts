@@ -4,7 +4,7 @@ import { transact } from '../store/index.ts';
 export const CHANNELS = ['email', 'sms'] as const;
 export type FollowChannel = (typeof CHANNELS)[number];
 
-/** Somebody who wants to hear of a request. The contact is here and nowhere else. */
+/** Somebody who wants news of a request. The contact is here and nowhere else. */
 export interface Follower {
   readonly id: string;
   readonly ticket: string;
@@ -127,7 +127,9 @@ export class Followers {
     return this.#sql.unconfirmed.all(beforeMs).map(({ id }) => String(id));
   }
 
-  /** Adds messages and moves the place of the reader of events, both or neither. What was added before stays as it is. */
+  /**
+   * Adds messages and moves the place of the reader of events, both or neither. What was added before stays as it is.
+   */
   put(messages: readonly Message[], place: Place | null): void {
     transact(this.#db, () => {
       for (const { follower, name, body, dueMs, event } of messages)

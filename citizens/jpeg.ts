@@ -1,4 +1,3 @@
-import { isExif, orientationOf, orientationSegment } from './exif.ts';
 import { type Frame, frameOf, restartsOf, type Scan, scanOf, type Table, tablesIn } from './jpeg-scan.ts';
 import { beginsWith, MOST_SCANS, need, type Parts, piece, RefusedPicture } from './picture.ts';
 
@@ -15,10 +14,16 @@ const ADOBE_LENGTH = 12;
 /** JFIF 1.01 without a density and a thumbnail: that it is there makes three components YCbCr. */
 const JFIF = Buffer.from('JFIF\0\x01\x01\0\0\x01\0\x01\0\0', 'latin1');
 
+/** Of Exif: its mark, and the entry with the orientation (TIFF 6.0). */
+const ORIENTATION = 0x0112;
+const SHORT = 3;
+const EXIF = 'Exif\0\0';
+const EXIF_ENTRY = 12;
+
 /**
- * Returns a JPEG (ITU-T T.81) with only what its picture is decoded from: frame, tables, scans, and the three facts that
- * decoders read elsewhere (JFIF, Adobe's colour transform, orientation), each written anew. Everything else is left out:
- * other segments, colour profiles, thumbnails, fill bytes, what follows the end. Throws `RefusedPicture`.
+ * Returns a JPEG (ITU-T T.81) with only what its picture is decoded from: frame, tables, scans, and the three facts
+ * that decoders read elsewhere (JFIF, Adobe's colour transform, orientation), each written anew. Everything else is
+ * left out: other segments, colour profiles, thumbnails, fill bytes, what follows the end. Throws `RefusedPicture`.
  */
 export function cleanJpeg(bytes: Buffer, parts: Parts): Buffer {
   const jpeg = new Jpeg();
@@ -180,4 +185,41 @@ function segment(code: number, body?: Buffer): Buffer {
 
 function u16(value: number): Buffer {
   return Buffer.from([value >> 8, value & 0xff]);
+}
+
+/** Reports whether a segment is Exif. */
+function isExif(segment: Buffer): boolean {
+  return beginsWith(segment, EXIF);
+}
+
+/**
+ * Returns the orientation in a JPEG's Exif segment (1–8, TIFF 6.0 `Orientation`); null where there is none. Entries
+ * outside of the segment do not count, whatever their number is said to be.
+ */
+function orientationOf(segment: Buffer): number | null {
+  const tiff = segment.subarray(EXIF.length);
+  const little = beginsWith(tiff, 'II*\0');
+  if (tiff.length < 8 || (!little && !beginsWith(tiff, 'MM\0*'))) return null;
+  const u16 = (at: number) => (little ? tiff.readUInt16LE(at) : tiff.readUInt16BE(at));
+  const directory = little ? tiff.readUInt32LE(4) : tiff.readUInt32BE(4);
+  if (directory + 2 > tiff.length) return null;
+  const within = Math.floor((tiff.length - directory - 2) / EXIF_ENTRY);
+  for (let i = 0; i < Math.min(u16(directory), within); i++) {
+    const entry = directory + 2 + EXIF_ENTRY * i;
+    if (u16(entry) !== ORIENTATION || u16(entry + 2) !== SHORT) continue;
+    const orientation = u16(entry + 8);
+    return orientation >= 1 && orientation <= 8 ? orientation : null;
+  }
+  return null;
+}
+
+/** Returns an Exif segment with an orientation and nothing else. */
+function orientationSegment(orientation: number): Buffer {
+  const entry = Buffer.alloc(EXIF_ENTRY);
+  entry.writeUInt16BE(ORIENTATION, 0);
+  entry.writeUInt16BE(SHORT, 2);
+  entry.writeUInt32BE(1, 4);
+  entry.writeUInt16BE(orientation, 8);
+  const head = Buffer.from(`${EXIF}MM\0*\0\0\0\x08\0\x01`, 'latin1');
+  return Buffer.concat([head, entry, Buffer.alloc(4)]);
 }

@@ -1,9 +1,9 @@
 import { escapeXml, type LocalText } from '../domain/index.ts';
 import type { Follower } from './followers.ts';
-import type { TOLD } from './page.ts';
+import type { REQUEST_ACTIONS } from './page.ts';
 
-/** What a follower is told of a request. */
-export type Told = (typeof TOLD)[number];
+/** What a message to a follower is about. */
+export type RequestAction = (typeof REQUEST_ACTIONS)[number];
 
 /** A message to a follower: a mail, or the text of an SMS. */
 export interface ProgressMessage {
@@ -20,7 +20,7 @@ export interface Progress {
   readonly service: LocalText;
   readonly city: LocalText;
   /** What happened; null: the follower is asked to confirm. */
-  readonly action: Told | null;
+  readonly action: RequestAction | null;
   /** Words of the department; null: none. */
   readonly words: string | null;
   /** Public URL of this Lamppost, without a slash at the end. */
@@ -29,7 +29,7 @@ export interface Progress {
 
 const text = (en: string, zh: string): LocalText => ({ en, zh });
 
-const HAPPENED: Readonly<Record<Told, LocalText>> = {
+const HAPPENED: Readonly<Record<RequestAction, LocalText>> = {
   opened: text('We have your request', '您的诉求已受理'),
   acknowledged: text('Somebody has seen your request', '您的诉求已有人查看'),
   started: text('Work on your request has begun', '您的诉求正在处理'),
@@ -51,7 +51,7 @@ const WORDS = {
 } as const;
 
 /** Returns what happened to a request, to its citizen. */
-export const happened = (action: Told) => HAPPENED[action];
+export const happened = (action: RequestAction) => HAPPENED[action];
 
 /** Returns the page of a request, for who has its token. */
 const pageOfRequest = (publicUrl: string, token: string) => `${publicUrl}/public/requests/${token}`;

@@ -16,7 +16,7 @@ const text = z.string().nullable();
 const when = z.iso.datetime();
 
 /** What of a ticket's history its reporter is shown. */
-export const TOLD = [
+export const REQUEST_ACTIONS = [
   'opened',
   'acknowledged',
   'started',
@@ -29,7 +29,7 @@ export const TOLD = [
 
 const UpdateSchema = z.object({
   at: when,
-  action: z.enum(TOLD).describe('`replied`: the department wrote; `wrote`: the citizen did'),
+  action: z.enum(REQUEST_ACTIONS).describe('`replied`: the department wrote; `wrote`: the citizen did'),
   text: text.describe('Of a reply, of the resolution, or of the citizen; null: nobody wrote'),
   media: z.array(z.string()).readonly().describe('Addresses of photos'),
 });
@@ -107,13 +107,15 @@ export function requestPageOf(ticket: Ticket, parts: Parts): RequestPage {
 
 function updateOf(change: ShownChange, whole: Ticket | null): RequestPage['updates'] {
   const { at, by, mediaUrls: media = [] } = change;
-  const action = TOLD.find((one) => one === change.action);
+  const action = REQUEST_ACTIONS.find((one) => one === change.action);
   // What another citizen wrote about the same is theirs.
   if (action === undefined || (action === 'wrote' && by !== 'reporter')) return [];
   return [{ at, action, text: textOf(change, whole), media }];
 }
 
-/** Returns the words of a change that are for citizens; null: it has none. A report ends with the words of the other. */
+/**
+ * Returns the words of a change that are for citizens; null: it has none. A report ends with the words of the other.
+ */
 export function textOf({ action, note }: Pick<ShownChange, 'action' | 'note'>, whole: Ticket | null): string | null {
   const own = note.trim() === '' ? null : note;
   if (action === 'replied' || action === 'wrote') return own;

@@ -15,7 +15,7 @@ import { isTicketEvent, type NumberedEvent, type OutboxReader } from '../events/
 import { type AttemptResult, decideNext } from '../notify/index.ts';
 import { diskFault } from '../store/index.ts';
 import type { FollowChannel, Follower, Followers, Message, Waiting } from './followers.ts';
-import { type ProgressMessage, pageOfFollower, progressOf, type Told } from './messages.ts';
+import { type ProgressMessage, pageOfFollower, progressOf, type RequestAction } from './messages.ts';
 import { textOf } from './page.ts';
 import { ASKING } from './rows.ts';
 import type { CitizenWrites } from './writes.ts';
@@ -65,8 +65,8 @@ export interface Wish {
   readonly language: 'en' | 'zh';
 }
 
-/** What of a ticket's history its followers hear of. */
-const HEARD: readonly HistoryAction[] = ['acknowledged', 'started', 'resolved', 'closed', 'reopened', 'replied'];
+/** What of a ticket's history its followers are notified of. */
+const NOTIFIED: readonly HistoryAction[] = ['acknowledged', 'started', 'resolved', 'closed', 'reopened', 'replied'];
 const MOST_FOLLOWERS = 5;
 /** Messages that ask whether somebody wants to follow, to one contact in a day. */
 const MOST_ASKED = 5;
@@ -182,7 +182,7 @@ export class ProgressSender {
 
   #messageTo(
     follower: Follower,
-    { name, event, ticket, action }: Pick<Message, 'name' | 'event'> & { ticket: Ticket; action: Told | null },
+    { name, event, ticket, action }: Pick<Message, 'name' | 'event'> & { ticket: Ticket; action: RequestAction | null },
   ): Message {
     const { city, tickets, clock } = this.#parts;
     const { name: cityName, services } = city();
@@ -223,8 +223,8 @@ export class ProgressSender {
   }
 
   /**
-   * Takes a page of the events up to a number; returns whether there are more. Where nobody follows anything, nothing is
-   * read.
+   * Takes a page of the events up to a number; returns whether there are more. Where nobody follows anything, nothing
+   * is read.
    */
   #take(head: number): boolean {
     const { followers, outbox } = this.#parts;
@@ -262,7 +262,7 @@ export class ProgressSender {
   #messagesOf({ n, event }: NumberedEvent): Message[] {
     if (!isTicketEvent(event)) return [];
     const { data } = event;
-    const action = HEARD.find((one) => one === data.history.at(-1)?.action) as Told | undefined;
+    const action = NOTIFIED.find((one) => one === data.history.at(-1)?.action) as RequestAction | undefined;
     if (action === undefined) return [];
     const followers = this.#parts.followers.of(data.id, n);
     // What happened before they confirmed it is nothing new to them.

@@ -104,8 +104,8 @@ export interface Reception {
   /** Resolves to the rated ticket. Throws `not-found`, and the refusals of a rating. */
   rate(rating: GivenRating): Promise<Ticket>;
   /**
-   * Resolves to the ticket with a comment of its citizen, reopened where it is not fixed, and to the comment's id. Throws `not-found`, `disk`, and
-   * the refusals of these.
+   * Resolves to the ticket with a comment of its citizen, reopened where it is not fixed, and to the comment's id.
+   * Throws `not-found`, `disk`, and the refusals of these.
    */
   say(said: Said, sender?: Sender): Promise<{ readonly ticket: Ticket; readonly statement: string | null }>;
   /**

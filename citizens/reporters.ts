@@ -30,17 +30,18 @@ export type StoredReporter = ShapeOf<typeof StoredReporterSchema>;
 export type ReporterRefusal = 'not-your-role' | 'not-your-department' | 'not-a-department';
 
 /**
- * Returns why a key may not see who reported a ticket; null where it may. Operators of the responsible department and
- * the city's admins may; an operator of the whole city sees all tickets, but not the people behind them. Of a ticket that was
- * handed over to a contractor or a group, `kind`, only the admins do.
+ * Returns why somebody with these roles may not see who reported a ticket; null where they may. Operators of the
+ * responsible department and the city's admins may; an operator of the whole city sees all tickets, but not the people
+ * behind them. Of a ticket that was handed over to a contractor or a group, `kind`, only the admins do.
  */
 export function refuseReporter(
-  key: Grant,
+  grants: readonly Grant[],
   { department }: Pick<Ticket, 'department'>,
   kind: Department['kind'] = 'department',
 ): ReporterRefusal | null {
-  if (!mayAny([{ ...key, department }], 'reporters.read')) return 'not-your-role';
-  const reach = reachOf([key], 'reporters.read');
+  const inIt = grants.map((grant) => ({ ...grant, department }));
+  if (!mayAny(inIt, 'reporters.read')) return 'not-your-role';
+  const reach = reachOf(grants, 'reporters.read');
   if (!reaches(reach, department)) return 'not-your-department';
   return reach !== 'city' && kind !== 'department' && WITHHELD.includes('reporters.read') ? 'not-a-department' : null;
 }

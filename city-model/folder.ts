@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { type CityControl, type CityFile, LamppostError } from '../domain/index.ts';
 
 /**
- * Reads a city folder: `*.yaml`, `*.yml`, `*.geojson` and `*.proto`, subfolders included, and `codecs/*.js`, without hidden
- * files and tests. Its version is the SHA-256 of the files' names and texts. Throws `city` where it cannot be read.
+ * Reads a city folder: `*.yaml`, `*.yml`, `*.geojson` and `*.proto`, subfolders included, and `codecs/*.js`, without
+ * hidden files and tests. Its version is the SHA-256 of the files' names and texts. Throws `city` where it cannot be
+ * read.
  */
 export async function readCityFolder(folder: string): Promise<CityControl> {
   const files = await read(folder, (path) => !isTest(path));

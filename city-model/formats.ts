@@ -37,7 +37,7 @@ const PathText = z
 const Name = z.string().min(1).max(256);
 const Scale = z.number().default(1);
 const Offset = z.number().default(0);
-const UNITS_OF_TIME = ['iso', 's', 'ms', 'us', 'ns'];
+const UNITS_OF_TIME = ['iso', 'epoch', 's', 'ms', 'us', 'ns'];
 
 const TimeUnit = z.string().superRefine((unit, context) => {
   if (UNITS_OF_TIME.includes(unit) || (/YYYY/.test(unit) && /MM/.test(unit) && /DD/.test(unit))) return;

@@ -82,13 +82,14 @@ export function parseCity(control: CityControl): ParsedCity {
   if (assets && services) checkAssets(assets.source, services.source, problems);
   if (problems.length > 0) return { city: null, problems };
 
-  const { name, timezone, accepts, publication, open311 } = base!.data!;
+  const { name, timezone, accepts, publication, open311, map } = base!.data!;
   const city: City = {
     version: control.version,
     name,
     timezone,
     accepts: { pastMs: accepts.past, aheadMs: accepts.ahead },
     publication: publishingOf(publication),
+    map,
     open311: { jurisdiction: open311.jurisdiction, contact: open311.contact, keyService: open311.key_service },
     metrics: mapOf(metrics!.data!, (metric) => metric),
     profiles: mapOf(profiles!.data!, profileOf),

@@ -77,6 +77,14 @@ function isZone(zone: string): boolean {
   }
 }
 
+const TILES = 'an address with https:// whose path has {z}, {x} and {y}, such as https://tiles.example/{z}/{x}/{y}.png';
+
+/** The host is one that a Content-Security-Policy can name; behind it stands what a browser fills in. */
+function isTileAddress(text: string): boolean {
+  const host = /^https?:\/\/[a-z0-9.-]+(?::\d{1,5})?\//i.exec(text)?.[0];
+  return host !== undefined && ['{z}', '{x}', '{y}'].every((part) => text.slice(host.length).includes(part));
+}
+
 /** `city.yaml`. */
 export const CityFileSchema = strict({
   name: Text,
@@ -93,6 +101,10 @@ export const CityFileSchema = strict({
     jurisdiction: z.string().min(1).max(200).nullable().default(null),
     contact: Text.nullable().default(null),
     key_service: Text.nullable().default(null),
+  }).prefault({}),
+  map: strict({
+    tiles: z.string().refine(isTileAddress, TILES).nullable().default(null),
+    attribution: z.string().max(300).default(''),
   }).prefault({}),
 });
 

@@ -42,8 +42,10 @@ export async function boot(flags: Record<string, string>, environment: NodeJS.Pr
   const onCrash = (error: Error) => {
     const known = operational(error);
     if (known?.code === 'damaged') log.fatal(`${known.message}${LOOK} ${config.data}`);
+    else if (known?.code === 'too-new') log.fatal(known.message);
     else log.fatal({ err: error }, 'a thread died; the journal recovers at the next start');
-    process.exit(known?.code === 'damaged' ? DAMAGED : CRASHED);
+    const isExpected = known?.code === 'damaged' || known?.code === 'too-new';
+    process.exit(isExpected ? exitCodeOf(known) : CRASHED);
   };
   await untilSpace(config.data);
   const lamppost = createLamppost(config, { log, onCrash });

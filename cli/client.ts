@@ -37,7 +37,8 @@ export class Client {
       return await fetch(`${this.#url}${path}`, { method, headers, ...sent, ...(signal && { signal }) });
     } catch (error) {
       if (signal?.aborted) throw error;
-      throw new LamppostError('busy', `no server responds at ${this.#url}: ${whyOf(error as Error)}`, { cause: error });
+      const message = `no server responds at ${this.#url}: ${whyOf(error as Error)} (another: --url, LAMPPOST_URL)`;
+      throw new LamppostError('busy', message, { cause: error });
     }
   }
 

@@ -96,8 +96,15 @@ async function alone({ settings }: Given<typeof DEMO>, environment: NodeJS.Proce
     throw new LamppostError('config', 'MQTT_PORT: the simulated devices of the demo need it; do not switch it off');
   const client = new Client(api, key);
   const node = { name: 'it', client, api, mqtt: `mqtt://127.0.0.1:${lamppost.mqttPort}` };
-  await addPerson(client);
-  const welcome = welcomeOf({ api, key, link: await linkOf(client, api), data, city, mqttPort: lamppost.mqttPort });
+  await addPerson(client, ADMIN);
+  const welcome = welcomeOf({
+    api,
+    key,
+    link: await linkOf(client, ADMIN, api),
+    data,
+    city,
+    mqttPort: lamppost.mqttPort,
+  });
   return { nodes: [node], key, city, welcome, server: lamppost, progress: () => ledgerLine(client) };
 }
 
@@ -123,8 +130,10 @@ async function together(
   };
   const site = async (): Promise<Site> => {
     await cluster.start();
-    await addPerson(nodes[0]!.client);
-    const links = await Promise.all(nodes.map(({ client, page }) => linkOf(client, page)));
+    // Of one person only the newest link counts.
+    const admins = nodes.map(({ name }) => ({ ...ADMIN, name: `Lin ${name}`, email: `${name}@lamppost.example` }));
+    for (const admin of admins) await addPerson(nodes[0]!.client, admin);
+    const links = await Promise.all(nodes.map(({ client, page }, n) => linkOf(client, admins[n]!, page)));
     const welcome = welcomeOfCluster(cluster, links, { data, city });
     return { nodes, key: cluster.key, city, welcome, server, progress: () => clusterLine(nodes) };
   };
@@ -153,15 +162,15 @@ async function fromAny<T>(nodes: readonly Reached[], ask: (client: Client) => Pr
 
 const ADMIN = { name: 'Lin Demo', email: 'demo@lamppost.example', roles: [{ role: 'admin', department: null }] };
 
-/** Adds the admin of the demo, where a start before did not. */
-async function addPerson(client: Client): Promise<void> {
-  if ((await findPerson(client, ADMIN.email)) === null) await client.json('POST', '/api/v1/users', ADMIN);
+/** Adds an admin of the demo, where a start before did not. */
+async function addPerson(client: Client, admin: typeof ADMIN): Promise<void> {
+  if ((await findPerson(client, admin.email)) === null) await client.json('POST', '/api/v1/users', admin);
 }
 
-/** Returns the address of a link that signs in, once, as the demo's admin, when the node knows them. */
-async function linkOf(client: Client, page: string): Promise<string> {
-  let person = await findPerson(client, ADMIN.email);
-  for (; person === null; person = await findPerson(client, ADMIN.email)) await pause(100);
+/** Returns the address of a link that signs in, once, as an admin of the demo, when the node knows them. */
+async function linkOf(client: Client, { email }: typeof ADMIN, page: string): Promise<string> {
+  let person = await findPerson(client, email);
+  for (; person === null; person = await findPerson(client, email)) await pause(100);
   const { path } = await client.json<{ path: string }>('POST', `/api/v1/users/${person.id}/link`);
   return `${page}${path}`;
 }

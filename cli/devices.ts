@@ -104,7 +104,7 @@ export const DEVICE: Group = {
     'claim-code': command({
       about: 'makes a code of one use that an installer trades for the secret',
       args: '<id>',
-      flags: { ...SERVER, hours: count('how many hours it is valid', 1, 8_760) },
+      flags: { ...SERVER, hours: count('how many hours it is valid', 1, 2_160) },
       run: (given, environment) => {
         const { hours } = given.flags;
         const body = hours === undefined ? undefined : { hours };

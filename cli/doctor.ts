@@ -1,19 +1,22 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import {
   adviceOn,
   type Config,
   type Examination,
   examine,
   type ListedKey,
+  type ListedPerson,
   loadCity,
   misspelt,
   readConfig,
   type Seen,
+  unknownDepartments,
 } from '../app/index.ts';
 import { inspectCluster } from '../cluster/index.ts';
 import { LamppostError } from '../domain/index.ts';
+import { MANIFEST, makeDataFolder } from '../store/index.ts';
 import { Client, clientOf, urlOf } from './client.ts';
 import type { DOCTOR } from './flags.ts';
 import { print } from './output.ts';
@@ -29,9 +32,9 @@ interface Checked {
 }
 
 /**
- * `doctor`: checks settings, city folder, NATS and server, each on its own, and prints everything that is wrong, and what may
- * be wrong with the deployment. With --deep it reads every file of a data folder or a backup instead. Returns the exit
- * code: 2 where the settings have mistakes, 1 where something else is wrong.
+ * `doctor`: checks settings, city folder, NATS and server, each on its own, and prints everything that is wrong, and
+ * what may be wrong with the deployment. With --deep it reads every file of a data folder or a backup instead. Returns
+ * the exit code: 2 where the settings have mistakes, 1 where something else is wrong.
  */
 export async function doctor({ flags, settings }: Asking, environment: NodeJS.ProcessEnv): Promise<number> {
   const given = { ...environment, ...settings };
@@ -42,13 +45,16 @@ export async function doctor({ flags, settings }: Asking, environment: NodeJS.Pr
       config = readConfig(environment, settings);
       return ['settings: well', ...misspelt(environment).map((one) => `  note: ${one}`)].join('\n');
     }),
-    await check('city', () => describeCity(given.LAMPPOST_CITY ?? './city')),
+    await check('city', () => describeCity(given.LAMPPOST_CITY ?? './city', config)),
     ...(await checkCluster(config)),
   ];
   const url = urlOf(flags, given);
   const client = clientOf({ url }, { ...environment, LAMPPOST_ADMIN_KEY: given.LAMPPOST_ADMIN_KEY });
   const server = await check('server', () => describeServer(url));
-  const seen = { ntp: await followsTime(), ...(server.well ? await look(client) : { clock: null, keys: null }) };
+  const seen = {
+    ntp: await followsTime(),
+    ...(server.well ? await look(client) : { clock: null, keys: null, people: null }),
+  };
   const advice = config === null ? [] : adviceOn(config, seen, Date.now());
   print(flags.json, { checks: [...checks, server], advice }, (found) => [
     ...found.checks.map(({ said }) => said),
@@ -63,6 +69,8 @@ export async function doctor({ flags, settings }: Asking, environment: NodeJS.Pr
 async function deepDoctor(json: boolean, data = './data'): Promise<number> {
   const dir = resolve(data);
   if (!existsSync(dir)) throw new LamppostError('config', `--data: there is no folder ${dir}`);
+  // SQLite writes beside a file that a server has used, only to read it: each would look damaged.
+  if (!existsSync(join(dir, MANIFEST))) makeDataFolder(dir);
   const found = await examine(dir, (line) => console.error(line));
   print(json, found, report);
   return found.findings.length === 0 ? 0 : 1;
@@ -104,14 +112,21 @@ function followsTime(): Promise<boolean | null> {
 async function look(client: Client): Promise<Omit<Seen, 'ntp'>> {
   const { headers } = await client.send('GET', '/health');
   const clock = { serverMs: Date.parse(headers.get('date') ?? ''), hereMs: Date.now() };
-  const response = await client.send('GET', '/api/v1/keys');
-  const keys = response.ok ? ((await response.json()) as { items: ListedKey[] }).items : null;
-  return { clock: Number.isNaN(clock.serverMs) ? null : clock, keys };
+  const keys = await itemsOf<ListedKey>(client, '/api/v1/keys');
+  const people = await itemsOf<ListedPerson>(client, '/api/v1/users?limit=1000');
+  return { clock: Number.isNaN(clock.serverMs) ? null : clock, keys, people };
 }
 
-async function describeCity(folder: string): Promise<string> {
+/** Returns what a list has; null where the key may not read it. */
+async function itemsOf<T>(client: Client, path: string): Promise<readonly T[] | null> {
+  const response = await client.send('GET', path);
+  return response.ok ? ((await response.json()) as { items: T[] }).items : null;
+}
+
+async function describeCity(folder: string, config: Config | null): Promise<string> {
   const { city, rules } = await loadCity(folder);
-  return `city: ${city.name.en}, ${city.districts.size} districts, ${city.profiles.size} profiles, ${rules.length} rules, no mistakes`;
+  const notes = unknownDepartments(config?.people.oidc ?? null, city).map((one) => `\n  note: ${one}`);
+  return `city: ${city.name.en}, ${city.districts.size} districts, ${city.profiles.size} profiles, ${rules.length} rules, no mistakes${notes.join('')}`;
 }
 
 interface Readiness {

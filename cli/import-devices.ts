@@ -1,7 +1,15 @@
-import { type DeviceOfFile, LamppostError, type Page, withSecrets } from '../domain/index.ts';
+import {
+  DEVICE_COLUMNS,
+  DeviceFileMistake,
+  type DeviceOfFile,
+  devicesInFile,
+  LamppostError,
+  type Page,
+  withSecrets,
+} from '../domain/index.ts';
 import { newSecret } from '../registry/index.ts';
 import type { Client } from './client.ts';
-import { readDevices } from './device-file.ts';
+import { readBytes } from './files.ts';
 
 /** What the server takes at once, all or none. */
 const MOST_AT_ONCE = 5_000;
@@ -18,10 +26,10 @@ interface Output {
 }
 
 /**
- * Registers the devices of a file and writes them, with their new secrets, as one JSON array. Up to 5,000 are registered
- * all or none; a larger file in parts, each of which is written when it is done: what was registered before a mistake
- * stays, and its secrets are in the output. The secrets are drawn here: where the response is lost they are written, too.
- * `skip`: passes over ids that are registered already.
+ * Registers the devices of a file and writes them, with their new secrets, as one JSON array. Up to 5,000 are
+ * registered all or none; a larger file in parts, each of which is written when it is done: what was registered before
+ * a mistake stays, and its secrets are in the output. The secrets are drawn here: where the response is lost they are
+ * written, too. `skip`: passes over ids that are registered already.
  */
 export async function importDevices(
   client: Client,
@@ -107,5 +115,35 @@ async function exportCsv(client: Client, out: Output['out']): Promise<void> {
     out(header === '' ? text : text.slice(end));
     header = text.slice(0, end);
     path = /<([^>]+)>; rel="next"/.exec(response.headers.get('link') ?? '')?.[1] ?? null;
+  }
+}
+
+/**
+ * Reads the devices of a file: a JSON array (or one device), or CSV with a header. Throws `config` with the place of a
+ * mistake; the server checks the devices themselves.
+ */
+async function readDevices(file: string): Promise<readonly DeviceOfFile[]> {
+  const text = readBytes(file).toString();
+  try {
+    return devicesInFile(file, text);
+  } catch (cause) {
+    throw new LamppostError('config', `${file}: ${sentenceOf(cause as Error)}`, { cause });
+  }
+}
+
+function sentenceOf(error: Error): string {
+  if (!(error instanceof DeviceFileMistake)) return error.message;
+  const { line, found, wanted, names, tag } = error.values;
+  switch (error.kind) {
+    case 'no-json':
+      return `${(error.cause as Error | undefined)?.message ?? 'this is no list of devices'}; CSV files end with .csv`;
+    case 'no-columns':
+      return `line 1: no column ${names}; columns are ${DEVICE_COLUMNS.join(', ')}`;
+    case 'wrong-row':
+      return `line ${line}: ${found} values found, the header has ${wanted}`;
+    case 'no-place':
+      return `line ${line}: lat and lon belong together`;
+    case 'no-tag':
+      return `line ${line}: tags: "${tag}" found; write name=value, separated by semicolons`;
   }
 }

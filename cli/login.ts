@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { LamppostError } from '../domain/index.ts';
 
 /** Where a person signed in from the command line, and with which key. */
@@ -9,7 +9,7 @@ export interface Login {
 }
 
 /** The file of the saved login (XDG Base Directory Specification); null where the environment names no home. */
-function pathOfLogin({ XDG_CONFIG_HOME: config, HOME: home }: NodeJS.ProcessEnv): string | null {
+export function pathOfLogin({ XDG_CONFIG_HOME: config, HOME: home }: NodeJS.ProcessEnv): string | null {
   if (config) return join(config, 'lamppost/login.json');
   return home ? join(home, '.config/lamppost/login.json') : null;
 }
@@ -38,17 +38,6 @@ function statOf(path: string) {
     if (['ENOTDIR', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;
   }
-}
-
-/** Saves a login for its owner only and returns the path of the file. */
-export function saveLogin(login: Login, environment: NodeJS.ProcessEnv): string {
-  const path = pathOfLogin(environment);
-  if (path === null) throw new LamppostError('config', 'login: set HOME or XDG_CONFIG_HOME, where the login is kept');
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const made = `${path}.${process.pid}`;
-  writeFileSync(made, `${JSON.stringify(login)}\n`, { mode: 0o600 });
-  renameSync(made, path);
-  return path;
 }
 
 /** Forgets the saved login. Returns whether there was one. */

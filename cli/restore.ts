@@ -8,7 +8,8 @@ import { readerOf } from './reader.ts';
 import type { Given } from './spec.ts';
 
 /**
- * `restore`: makes a data folder from a backup, without a server; with --to or --log from a backup and the log after it.
+ * `restore`: makes a data folder from a backup, without a server; with --to or --log from a backup and the log after
+ * it.
  */
 export async function restoreCommand(
   { args, flags }: Given<typeof RESTORE>,

@@ -1,9 +1,12 @@
+import { renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { LamppostError } from '../domain/index.ts';
+import { makeFolder } from '../store/index.ts';
 import { Client, urlOf } from './client.ts';
 import type { SERVER } from './flags.ts';
-import { forgetLogin, saveLogin } from './login.ts';
+import { forgetLogin, type Login, pathOfLogin } from './login.ts';
 import { print } from './output.ts';
 import type { Given } from './spec.ts';
 
@@ -28,6 +31,17 @@ export async function login({ flags }: Given<typeof SERVER>, environment: NodeJS
 export async function logout(environment: NodeJS.ProcessEnv): Promise<number> {
   console.log(forgetLogin(environment) ? 'the saved login is forgotten; its key stays valid' : 'no login was saved');
   return 0;
+}
+
+/** Saves a login for its owner only and returns the path of the file. */
+function saveLogin(login: Login, environment: NodeJS.ProcessEnv): string {
+  const path = pathOfLogin(environment);
+  if (path === null) throw new LamppostError('config', 'login: set HOME or XDG_CONFIG_HOME, where the login is kept');
+  makeFolder(dirname(path), 'login', 'HOME or XDG_CONFIG_HOME');
+  const made = `${path}.${process.pid}`;
+  writeFileSync(made, `${JSON.stringify(login)}\n`, { mode: 0o600 });
+  renameSync(made, path);
+  return path;
 }
 
 /** Reads one line of standard input; a terminal does not show what is typed. */

@@ -11,8 +11,10 @@ export async function start({ settings }: Given, environment: NodeJS.ProcessEnv)
   const [lamppost] = await boot(settings, environment);
   if (lamppost.generatedKey !== null)
     console.log(`admin key (shown once, set LAMPPOST_ADMIN_KEY to keep it): ${lamppost.generatedKey}`);
-  const secure = lamppost.httpsPort === null ? '' : `, https ${lamppost.httpsPort}`;
-  console.log(`lamppost: http ${lamppost.httpPort}, mqtt ${lamppost.mqttPort ?? 'off'}${secure}`);
+  const { httpPort, httpsPort, mqttPort, mqttsPort } = lamppost;
+  const secure = Object.entries({ mqtts: mqttsPort, https: httpsPort }).filter(([, port]) => port !== null);
+  const listening = [['http', httpPort], ['mqtt', mqttPort ?? 'off'], ...secure];
+  console.log(`lamppost: ${listening.map(([name, port]) => `${name} ${port}`).join(', ')}`);
   if (lamppost.people === 0)
     console.log('nobody can sign in yet: lamppost user add <e-mail> --name "<name>" --role admin');
   process.on('SIGHUP', () => void reload(lamppost));

@@ -44,7 +44,9 @@ export const USER: Group = {
       ...{ about: 'prints a new link that signs in once', args: '<e-mail>', flags: SERVER },
       async run({ args, flags }, environment) {
         const client = clientOf(flags, environment);
-        return say(await linkText(client, await idOf(client, args[0]!), urlOf(flags, environment)));
+        const link = await linkOf(client, await idOf(client, args[0]!), urlOf(flags, environment));
+        print(flags.json, link, linesOf);
+        return 0;
       },
     }),
     change: command({
@@ -58,11 +60,6 @@ export const USER: Group = {
     'reset-totp': deleting('removes the authenticator of a person', '/totp'),
   },
 };
-
-function say(line: string): number {
-  console.log(line);
-  return 0;
-}
 
 async function listPeople({ flags }: Asking, environment: NodeJS.ProcessEnv): Promise<number> {
   const row = ({ id, name, email, roles, suspendedAt }: Person) => [
@@ -78,22 +75,32 @@ async function add({ args, flags }: Given<typeof ADD>, environment: NodeJS.Proce
   const { name, role, language } = flags;
   const client = clientOf(flags, environment);
   const body = { email: args[0], name, roles: role.map(grantOf), language };
-  const { id } = await client.json<Person>('POST', '/api/v1/users', body);
-  return say(`${id} was added. ${await linkText(client, id, urlOf(flags, environment))}`);
+  const person = await client.json<Person>('POST', '/api/v1/users', body);
+  const link = await linkOf(client, person.id, urlOf(flags, environment));
+  print(flags.json, { ...person, link }, ({ id }) => [`${id} was added.`, ...linesOf(link)]);
+  return 0;
 }
 
 async function change({ args, flags }: Given<typeof CHANGE>, environment: NodeJS.ProcessEnv): Promise<number> {
   const { name, email, role, language } = flags;
   const body = changesOf('user change', { email, name, roles: role?.map(grantOf), language });
   const client = clientOf(flags, environment);
-  return say(await client.text('PATCH', `/api/v1/users/${await idOf(client, args[0]!)}`, body));
+  return printResponse(await client.text('PATCH', `/api/v1/users/${await idOf(client, args[0]!)}`, body), flags);
 }
 
-/** Makes a link and says how to use it. */
-async function linkText(client: Client, id: string, url: string): Promise<string> {
-  const { path, until } = await client.json<{ path: string; until: string }>('POST', `/api/v1/users/${id}/link`);
-  return `This link signs in, once, until ${until}; then set a password:\n${url}${path}`;
+interface Link {
+  readonly url: string;
+  /** When it ends, ISO 8601. */
+  readonly until: string;
 }
+
+/** Makes a link that signs a person in once. */
+async function linkOf(client: Client, id: string, base: string): Promise<Link> {
+  const { path, until } = await client.json<{ path: string; until: string }>('POST', `/api/v1/users/${id}/link`);
+  return { url: `${base}${path}`, until };
+}
+
+const linesOf = ({ url, until }: Link) => [`This link signs in, once, until ${until}; then set a password:`, url];
 
 /** Reads `operator@waste`, or `admin` for all departments. */
 function grantOf(text: string): { role: string; department: string | null } {

@@ -95,7 +95,9 @@ function* ofStream({ name, replicas }: Pick<ClusterSettings, 'name' | 'replicas'
     );
   const behind = (cluster?.replicas ?? []).filter(({ current, offline }) => offline || !current);
   for (const { name: server, offline } of behind)
-    yield wrong(`its replica on ${server} is ${offline ? 'away' : 'behind'}`);
+    yield wrong(
+      `its replica on ${server} is ${offline ? 'away' : 'behind: where it stays so for a minute, restart that server'}`,
+    );
   if (msOf(config.duplicate_window) < LEAST_WINDOW_MS)
     yield wrong(`its duplicate window is ${msOf(config.duplicate_window) / SECOND_MS} s; it must be 120 s or more`);
   if (config.storage !== 'file') yield wrong('it is in memory only; it must be in files');
@@ -129,8 +131,8 @@ function promiseOf(
   return {
     well: true,
     said:
-      `${majority} ${how} Where a majority loses power at once, NATS may lose its newest blocks: nodes that have them ` +
-      'then stop, and lamppost cluster recover puts them back. sync_interval: always (NATS 2.10) prevents that',
+      `${majority} ${how} Where a majority loses power at once, NATS may lose its newest blocks: nodes that run put them ` +
+      'back, and after a stop lamppost cluster recover does. sync_interval: always (NATS 2.10) prevents that',
   };
 }
 
@@ -148,7 +150,9 @@ const VarzSchema = z.object({
   }),
 });
 
-/** Reads from `/varz` of a server's monitoring port how long it waits for its disk, ms; null where it does not say so. */
+/**
+ * Reads from `/varz` of a server's monitoring port how long it waits for its disk, ms; null where it does not say so.
+ */
 export function syncIn(varz: unknown, serverId: string): number | null {
   const { data } = VarzSchema.safeParse(varz);
   if (data === undefined || data.server_id !== serverId) return null;

@@ -52,8 +52,8 @@ export function jsonOf(entry: KvEntry | null): unknown {
 }
 
 /**
- * Tries something again while JetStream has no leader or too few servers, for so many ms. Throws `log-away` with its last
- * error.
+ * Tries something again while JetStream has no leader or too few servers, for so many ms. Throws `log-away` with its
+ * last error.
  */
 export async function patiently<T>(what: string, work: () => Promise<T>, ms = PATIENCE_MS): Promise<T> {
   const deadline = performance.now() + ms;
@@ -84,7 +84,7 @@ const WRONG_LAST_SEQUENCE = 10_071;
 export const isOfApi = (error: unknown): error is JetStreamApiError =>
   error instanceof nats().jetstream.JetStreamApiError;
 
-/** Whether the servers may do it in a moment: a request without an answer, or a cluster without a leader. */
+/** Whether the servers may do it in a moment: a request without a response, or a cluster without a leader. */
 export function mayPass(error: unknown): boolean {
   if (isOfApi(error))
     return [NO_SUITABLE_PEERS, INSUFFICIENT_RESOURCES, NOT_AVAILABLE].includes(error.code) || error.status === 503;

@@ -20,7 +20,9 @@ export interface LeaseEntry {
   readonly value: LeaseValue | null;
 }
 
-/** A write that counts only where the newest revision is still the expected one; `value.free`: it gives the lease back. */
+/**
+ * A write that counts only where the newest revision is still the expected one; `value.free`: it gives the lease back.
+ */
 export interface LeaseWrite {
   readonly expected: number;
   readonly value: LeaseValue;

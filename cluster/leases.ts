@@ -7,6 +7,7 @@ import {
   DUTIES,
   type Duties,
   type Duty,
+  DutyDeadlines,
   monotonicClock,
   systemClock,
   systemTimers,
@@ -51,6 +52,7 @@ export function createLeases(options: Options): Leases {
 class LeasesOfNode implements Leases {
   readonly #options: Required<Options>;
   readonly #leases: ReadonlyMap<Duty, Lease>;
+  readonly #deadlines = new DutyDeadlines();
   readonly #listeners = new Set<(duty: Duty) => void>();
   /** Of each duty: the term that listeners know of. */
   readonly #said = new Map<Duty, number | null>();
@@ -72,6 +74,10 @@ class LeasesOfNode implements Leases {
 
   holds(duty: Duty): number | null {
     return this.#leases.get(duty)!.holds(this.#options.clock.now());
+  }
+
+  get deadlines(): SharedArrayBuffer {
+    return this.#deadlines.buffer;
   }
 
   onChange(listener: (duty: Duty) => void): () => void {
@@ -118,6 +124,8 @@ class LeasesOfNode implements Leases {
     try {
       const body = JSON.stringify(write.value);
       const revision = await this.#keys!.put(duty, body, { previousSeq: write.expected, timeout: REQUEST_MS });
+      // One that was over is said to be, before it is renewed: whoever looked at its deadline did nothing more.
+      this.#say(duty);
       lease.wrote(write, revision);
       this.#after(TTL_MS, () => this.#say(duty));
     } catch (error) {
@@ -151,9 +159,10 @@ class LeasesOfNode implements Leases {
     this.#cancels.add(cancel);
   }
 
-  /** Tells listeners where the term has changed since they were told. */
+  /** Notifies listeners where the term has changed since the last time. */
   #say(duty: Duty): void {
     const term = this.holds(duty);
+    this.#deadlines.set(duty, term === null ? 0 : this.#leases.get(duty)!.untilMs()!);
     if (term === (this.#said.get(duty) ?? null)) return;
     this.#said.set(duty, term);
     this.#options.log.info({ duty, term }, term === null ? 'another node may have a duty now' : 'this node has a duty');

@@ -16,7 +16,7 @@ import {
   type Timers,
 } from '../domain/index.ts';
 import type { NodeIdentity } from './identity.ts';
-import { away, bucketOf, isOvertaken, jsonOf, keysIn, mayPass, REQUEST_MS } from './jetstream.ts';
+import { bucketOf, isOvertaken, jsonOf, keysIn, mayPass, patiently, REQUEST_MS } from './jetstream.ts';
 import type { ClusterSettings } from './settings.ts';
 
 /** How often a node says how it is. */
@@ -166,9 +166,7 @@ class NodesOfCluster implements Nodes {
     let first: KvEntry | null = null;
     const since = clock.now();
     for (;;) {
-      const entry = await this.#keys!.get(identity.node).catch((cause: unknown) => {
-        throw away('the entry of this node', cause);
-      });
+      const entry = await patiently('the entry of this node', () => this.#keys!.get(identity.node));
       this.#revision = entry?.revision ?? 0;
       const said = entry === null ? null : readEntry(entry);
       if (said === null || said.stoppedAt !== null || said.installation === identity.installation) return;

@@ -91,7 +91,7 @@ export async function putBack(
 
 /**
  * Publishes a block of a stream whose numbers were moved. Until its server starts anew, that compares what is expected
- * with a count from 0, so nothing can be expected; one of several answers the first time with an error by which it
+ * with a count from 0, so nothing can be expected; one of several responds the first time with an error by which it
  * learns.
  */
 async function publishNext(client: JetStreamClient, subject: string, { seq, data }: LogMessage): Promise<void> {

@@ -44,7 +44,7 @@ interface Bucket {
   /** The name of the bucket. */
   readonly name: string;
   /** The subject on which nodes say that they wrote. */
-  readonly told: string;
+  readonly changes: string;
   readonly client: JetStreamClient;
   readonly manager: JetStreamManager;
 }
@@ -81,8 +81,8 @@ const OPERATION = 'KV-Operation';
 const ROLLUP = 'Nats-Rollup';
 
 /**
- * Opens the bucket `<cluster>-<what>`, and creates it where there is none; resolves to what returns its keys for a copy.
- * Throws `log-away`.
+ * Opens the bucket `<cluster>-<what>`, and creates it where there is none; resolves to what returns its keys for a
+ * copy. Throws `log-away`.
  */
 export async function openSharedKeys(
   connection: NatsConnection,
@@ -91,7 +91,7 @@ export async function openSharedKeys(
 ): Promise<(parts: Parts) => SharedKeys> {
   await bucketOf(connection, settings, what);
   const client = jetStreamOf(connection, settings);
-  const names = { name: `${settings.name}-${what}`, told: `${settings.name}.${what}` };
+  const names = { name: `${settings.name}-${what}`, changes: `${settings.name}.${what}` };
   const bucket = { connection, ...names, client, manager: await client.jetstreamManager(false) };
   return (parts) => new KeysOfCluster(bucket, parts);
 }
@@ -119,7 +119,7 @@ class KeysOfCluster implements SharedKeys {
 
   start(): void {
     const callback = () => this.#follow();
-    this.#subscription = this.#bucket.connection.subscribe(this.#bucket.told, { callback });
+    this.#subscription = this.#bucket.connection.subscribe(this.#bucket.changes, { callback });
     this.#follow();
   }
 
@@ -252,7 +252,7 @@ class KeysOfCluster implements SharedKeys {
     }
     const body = value === null ? '' : this.#parts.seal.seal(value);
     const { seq } = await this.#bucket.client.publish(this.#prefix + key, body, { headers, expect });
-    this.#bucket.connection.publish(this.#bucket.told);
+    this.#bucket.connection.publish(this.#bucket.changes);
     return seq;
   }
 

@@ -47,8 +47,8 @@ export type Snapshot = ShapeOf<typeof SnapshotSchema>;
 export interface Snapshots {
   /**
    * Uploads the folder of a complete backup, whose log ends with block `seq`, and deletes all but the newest two. Files
-   * that `leaveOut` names stay behind. Throws `log-away`, or `busy` where `isMine` says that it is another's duty by now;
-   * then nothing of it counts, and the next upload deletes its remains.
+   * that `leaveOut` names stay behind. Throws `log-away`, or `busy` where `isMine` says that it is another's duty by
+   * now; then nothing of it counts, and the next upload deletes its remains.
    */
   put(
     folder: string,
@@ -202,8 +202,8 @@ class SnapshotsOfCluster implements Snapshots {
   }
 
   /**
-   * Deletes what belongs to no kept snapshot: older ones, and what interrupted uploads left. The stream is purged, since
-   * the store's own delete leaves a mark for each object for ever.
+   * Deletes what belongs to no kept snapshot: older ones, and what interrupted uploads left. The stream is purged,
+   * since the store's own delete leaves a mark for each object for ever.
    */
   async #keepNewest(isMine: () => boolean): Promise<void> {
     const kept = (await this.list()).slice(0, KEEP).map(({ id }) => id);

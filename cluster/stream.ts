@@ -1,7 +1,7 @@
 import type { JetStreamManager, StreamInfo } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { LamppostError } from '../domain/index.ts';
-import { isOfApi, jetStreamOf, patiently } from './jetstream.ts';
+import { isOfApi, jetStreamOf, patiently, REQUEST_MS } from './jetstream.ts';
 import type { ClusterSettings } from './settings.ts';
 
 /** Which blocks of the log the stream has; `first` is past `last` where it has none. */
@@ -58,8 +58,8 @@ export async function messageAt(
 }
 
 /**
- * Deletes the blocks up to `upTo` from the stream, but never the newest one, with which a node compares its own. Numbers
- * stay. Returns how many it deleted.
+ * Deletes the blocks up to `upTo` from the stream, but never the newest one, with which a node compares its own.
+ * Numbers stay. Returns how many it deleted.
  */
 export async function trimStream(connection: NatsConnection, settings: ClusterSettings, upTo: number): Promise<number> {
   const range = await streamRange(connection, settings);
@@ -68,6 +68,12 @@ export async function trimStream(connection: NatsConnection, settings: ClusterSe
   const manager = await managerOf(connection, settings);
   const { purged } = await patiently('a purge', () => manager.streams.purge(settings.name, { seq }));
   return purged;
+}
+
+/** Lets another server lead the stream of the log. Rejects where no server responds. */
+export async function electAnother(connection: NatsConnection, { name, domain }: ClusterSettings): Promise<void> {
+  const api = domain === null ? '$JS.API' : `$JS.${domain}.API`;
+  await connection.request(`${api}.STREAM.LEADER.STEPDOWN.${name}`, '', { timeout: REQUEST_MS });
 }
 
 /** Makes an empty stream begin with block `seq`. Throws `conflict` where it has blocks, or had later ones. */

@@ -27,8 +27,8 @@ type Asked = Pick<DeviceCommand, 'id' | 'command' | 'parameters'>;
 
 /**
  * Returns the message by which a network server sends a command to a device: a confirmed downlink, with the bytes that
- * the profile says, or with the parameters for the codec of the network server. Throws a `RangeError` where a value does
- * not fit its bytes.
+ * the profile says, or with the parameters for the codec of the network server. Throws a `RangeError` where a value
+ * does not fit its bytes.
  */
 export function downlinkOf(asked: Asked, { port, bytes: template }: DownlinkSpec, to: NetworkPath): Downlink {
   const bytes = template === null ? null : bytesOf(template, asked.parameters).toString('base64');

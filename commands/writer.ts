@@ -66,6 +66,8 @@ interface Parts {
   readonly onDesired: (state: DesiredState, place: string) => void;
 }
 
+const idOf = ({ name }: Pick<AskedAt, 'name'>) => `c-${name}`;
+
 /** Commands that have ended and are kept for each device. */
 const MOST_KEPT = 100;
 /** Commands that expire with one block; the next one has the rest. */
@@ -103,7 +105,7 @@ export class CommandWriter {
     if (untilMs <= at.atMs || untilMs > at.atMs + LONGEST_MS) {
       throw refusal('not-valid', `validUntil ${isoOf(untilMs)} must be within a year after ${isoOf(at.atMs)}`);
     }
-    const id = `c-${at.name}`;
+    const id = idOf(at);
     const downlink = this.#downlinkOf(device, { id, command, parameters }, spec);
     for (const open of this.#read.open(device)) {
       if (open.command === command) this.#move(open, 'superseded', `by ${id}`, at.atMs);
@@ -134,14 +136,24 @@ export class CommandWriter {
     return this.#parts.city().services.get(service)?.command ?? null;
   }
 
-  /** Sends what a service names without a person who confirms it, where the profile of the device says `automatic`. */
-  sendAutomatically(device: string, ticket: Pick<Ticket, 'id' | 'service'>, at: AskedAt): DeviceCommand | null {
+  /**
+   * Sends what a service names without a person who confirms it, where the profile of the device says `automatic`; once
+   * of each name. Returns why it cannot be sent: nobody asked, so nothing is thrown; null: it was, or nothing is to be.
+   */
+  sendAutomatically(device: string, ticket: Pick<Ticket, 'id' | 'service'>, at: AskedAt): string | null {
     const wanted = this.ofService(ticket.service);
     const profile = this.#parts.city().profiles.get(this.#parts.profileOf(device) ?? '');
     const spec = wanted === null ? undefined : profile?.commands.get(wanted.name);
-    if (spec?.automatic !== true || parameterFault(spec, wanted!.parameters) !== null) return null;
-    const request = { command: wanted!.name, parameters: wanted!.parameters, validUntilMs: null, qos: 1 } as const;
-    return this.send(device, { ...request, ticket: ticket.id }, at);
+    if (spec?.automatic !== true || this.#read.get(device, idOf(at)) !== null) return null;
+    const { name: command, parameters } = wanted!;
+    try {
+      this.send(device, { command, parameters, validUntilMs: null, qos: 1, ticket: ticket.id }, at);
+      return null;
+    } catch (error) {
+      // It is thrown before anything is written.
+      if (error instanceof LamppostError) return `the command ${command} was not sent: ${error.message}`;
+      throw error;
+    }
   }
 
   /** Ends a command that the device has not responded to. It may have it already. */
@@ -180,7 +192,7 @@ export class CommandWriter {
     this.#parts.onDesired({ ...gone, version: before.version + 1 }, at.name);
   }
 
-  /** Takes what a device said. An answer to a command that has ended, or was never sent to it, changes nothing. */
+  /** Takes what a device said. A reply to a command that has ended, or was never sent to it, changes nothing. */
   said(said: DeviceSaid, atMs: number): void {
     if (this.#parts.profileOf(said.device) === null) return;
     if ('reported' in said) {
@@ -203,8 +215,8 @@ export class CommandWriter {
   }
 
   /**
-   * Messages in the queue of a device were dropped: what it does not have yet is sent once more, each command once, since
-   * its queue may be too small for all of them.
+   * Messages in the queue of a device were dropped: what it does not have yet is sent once more, each command once,
+   * since its queue may be too small for all of them.
    */
   dropped(device: string): void {
     for (const one of this.#read.open(device)) {

@@ -139,7 +139,9 @@ export const AlertSchema = z
   .meta({ id: 'Alert', description: 'The alert of a rule and a group' });
 export type Alert = ShapeOf<typeof AlertSchema>;
 
-/** Reports whether an alert fires because nothing comes any more: its condition says so, or its rule is about silence. */
+/**
+ * Reports whether an alert fires because nothing comes any more: its condition says so, or its rule is about silence.
+ */
 export function saysSilent({ evidence }: Pick<Transition, 'evidence'>): boolean {
   return evidence.window?.fn === 'absent';
 }

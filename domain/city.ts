@@ -76,7 +76,7 @@ export interface Profile {
   readonly codecs: Readonly<Record<string, string>>;
   /** The metric of each field, by the field's name in its format; `*` is every other field, and always ignored. */
   readonly fields: ReadonlyMap<string, FieldMapping>;
-  /** What its devices may be told to do, by name. */
+  /** The commands that its devices take, by name. */
   readonly commands: ReadonlyMap<string, CommandSpec>;
 }
 
@@ -122,6 +122,14 @@ export interface Open311 {
   readonly keyService: LocalText | null;
 }
 
+/** What is drawn behind the districts of its maps. */
+export interface CityMap {
+  /** Address of raster tiles with {z}, {x} and {y}; null: none, and browsers ask no other host for anything. */
+  readonly tiles: string | null;
+  /** Whose map it is, as its licence asks to be said. */
+  readonly attribution: string;
+}
+
 /** The description of the city, on which admission, validation, rules, tickets and publication are based. */
 export interface City {
   /** SHA-256 of the folder's files, hex. */
@@ -133,6 +141,7 @@ export interface City {
   readonly accepts: { readonly pastMs: number; readonly aheadMs: number };
   readonly publication: Publishing;
   readonly open311: Open311;
+  readonly map: CityMap;
   readonly metrics: ReadonlyMap<string, Metric>;
   readonly profiles: ReadonlyMap<string, Profile>;
   /** Payload formats that the city declares beside the built-in ones. */

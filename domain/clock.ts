@@ -7,9 +7,9 @@ export interface Clock {
 export const systemClock: Clock = { now: () => Date.now() };
 
 /**
- * The two times of the log. Steady time never decreases and runs evenly: durations are measured by it. Civil time, which
- * `now` returns, is steady time plus an offset that only changes when the wall clock was set; people and calendars use
- * it.
+ * The two times of the log. Steady time never decreases and runs evenly: durations are measured by it. Civil time,
+ * which `now` returns, is steady time plus an offset that only changes when the wall clock was set; people and
+ * calendars use it.
  */
 export interface LogClock extends Clock {
   readonly steady: Clock;

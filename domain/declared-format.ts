@@ -37,7 +37,9 @@ export interface ByteField {
   readonly when: { readonly field: string; readonly bit: number | null; readonly equals: number | null } | null;
 }
 
-/** The fields of a frame of bytes: one after another, or each behind the bytes that name it (a channel and its type). */
+/**
+ * The fields of a frame of bytes: one after another, or each behind the bytes that name it (a channel and its type).
+ */
 export interface FrameLayout {
   readonly fields: readonly ByteField[];
   /** By the bytes of the name in hex (`0367`); all names have the same length. */

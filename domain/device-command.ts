@@ -139,8 +139,8 @@ export const DeviceTwinSchema = DesiredStateSchema.extend({
 export type DeviceTwin = ShapeOf<typeof DeviceTwinSchema>;
 
 /**
- * What a device said beside readings, as the log has it. `replayedMs`: when it came first, where it is replayed; absent:
- * it has just come.
+ * What a device said beside readings, as the log has it. `replayedMs`: when it came first, where it is replayed;
+ * absent: it has just come.
  */
 export type DeviceSaid = { readonly device: string; readonly replayedMs?: number } & (
   | { readonly result: CommandResult }

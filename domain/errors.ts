@@ -13,6 +13,7 @@ export const REASONS = {
   'unknown-unit': 'no conversion is known for the unit of the value',
   'wrong-unit': 'the unit of the value measures another quantity than the metric does',
   'not-decoded': 'the network server sent the raw frame only: no codec made fields of it',
+  'codec-too-slow': 'the codec took too long on frames before this one, or on it: it is tried again later',
   'not-announced': 'an earlier message should have announced what it refers to (an alias, a topic), and none did',
   'missing-messages': 'messages that the sender counts did not arrive before this one',
   simulated: 'the network server marks the uplink as simulated: no device measured it',
@@ -42,7 +43,10 @@ export interface Rejection {
   readonly reading?: string;
 }
 
-/** Why a connection or a message of an MQTT client was refused, ended or delayed: for clients what `REASONS` is for data. */
+/**
+ * Why a connection or a message of an MQTT client was refused, ended or delayed: for clients what `REASONS` is for
+ * data.
+ */
 export const MQTT_REASONS = {
   'wrong-credentials': 'the user name or the secret is wrong',
   'device-suspended': 'the device is suspended until somebody resumes it',
@@ -162,6 +166,16 @@ export const COMMAND_REFUSALS = {
   'too-much': 'the state is larger than it may be',
 } as const;
 export type CommandRefusal = keyof typeof COMMAND_REFUSALS;
+
+/** Why a report of a citizen (Open311) was refused, where they can fix it. */
+export const REPORT_REFUSALS = {
+  'unknown-service': 'citizens cannot report this, or no longer',
+  'outside-the-city': 'the place is outside the city',
+  'bad-place': 'the place is no number of degrees',
+  'wrong-answer': 'a question of the service needs another answer',
+  'bad-photo': 'the file is no photo that can be shown',
+} as const;
+export type ReportRefusal = keyof typeof REPORT_REFUSALS;
 
 /** A reason why something that somebody asked for was refused. */
 type Refusal = RuleRefusal | TicketRefusal | RegistryRefusal | PersonRefusal | CommandRefusal;

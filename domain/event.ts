@@ -19,6 +19,9 @@ export const EVENT_TYPES = [
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
+/** The name of an outbox that has no event yet: with the first one, it gets its own. */
+export const UNNAMED = '00000000';
+
 /** CloudEvents 1.0 in structured JSON (spec §3.1): source and id are the duplicate key, the same over redeliveries. */
 export interface CloudEvent {
   readonly specversion: '1.0';

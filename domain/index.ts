@@ -94,7 +94,7 @@ export {
   STATE_BOUNDS,
 } from './device-command.ts';
 export { DEVICE_COLUMNS, DeviceFileMistake, type DeviceOfFile, devicesInFile, withSecrets } from './device-file.ts';
-export { ALONE, DUTIES, type Duties, type Duty } from './duties.ts';
+export { ALONE, DUTIES, type Duties, type Duty, DutyDeadlines } from './duties.ts';
 export {
   COMMAND_REFUSALS,
   type CommandRefusal,
@@ -106,9 +106,11 @@ export {
   type PersonRefusal,
   REASONS,
   REGISTRY_REFUSALS,
+  REPORT_REFUSALS,
   type Reason,
   type RegistryRefusal,
   type Rejection,
+  type ReportRefusal,
   RULE_REFUSALS,
   type RuleRefusal,
   TICKET_REFUSALS,
@@ -123,6 +125,7 @@ export {
   type LoginsFailing,
   type Publication,
   type SessionDrop,
+  UNNAMED,
 } from './event.ts';
 export {
   type Box,

@@ -13,8 +13,8 @@ import type { Holder } from './permission.ts';
  * The content of a block. `messages` holds what devices sent; the others change what the engine decides, or move its
  * time. `lost` stands for a damaged block that a repair passed over: its body is empty, and its messages count as
  * quarantined. `import` has readings of the past, in columns. `progress` says how far a duty is that one node does for
- * all. `sessions` is for the brokers of a cluster, and decides nothing else. `start` is the first of a process that appends
- * to a log of before: nobody listened since the block before it.
+ * all. `sessions` is for the brokers of a cluster, and decides nothing else. `start` is the first of a process that
+ * appends to a log of before: nobody listened since the block before it.
  */
 export type BlockKind =
   | 'messages'
@@ -81,8 +81,8 @@ export interface DevicesControl {
   /** Version of the registry after this change: the number of the block that changed it last. */
   readonly version: number;
   /**
-   * The version after which the changes are; a record of a version that the log has already changes nothing. Absent: the
-   * record is of a log from before nodes shared one.
+   * The version after which the changes are; a record of a version that the log has already changes nothing. Absent:
+   * the record is of a log from before nodes shared one.
    */
   readonly since?: number;
   readonly registered: readonly Device[];
@@ -90,7 +90,9 @@ export interface DevicesControl {
   readonly suspended?: readonly string[];
   /** Ids that are no longer registered. */
   readonly revoked: readonly string[];
-  /** Keys of network servers that changed, and what they may publish for; null: for every device. Absent: none changed. */
+  /**
+   * Keys of network servers that changed, and what they may publish for; null: for every device. Absent: none changed.
+   */
   readonly publishers?: readonly { readonly id: string; readonly uplinks: Exclude<Uplinks, 'all'> | null }[];
 }
 
@@ -133,7 +135,7 @@ export const CLOCK_DOUBTS = {
 } as const;
 export type ClockDoubt = keyof typeof CLOCK_DOUBTS;
 
-/** The body of a `notices` block: what a node noticed of its clients that others want to hear of. */
+/** The body of a `notices` block: what a node noticed of its clients that others need. */
 export interface NoticesControl {
   readonly drops: readonly SessionDrop[];
   readonly logins: readonly LoginsFailing[];

@@ -6,8 +6,8 @@ const MOST_BOUND = 1_000;
 const Names = z.array(z.string().min(1).max(200)).min(1).max(MOST_BOUND);
 
 /**
- * Which devices a network server's key may publish for: those whose id (DevEUI) is listed, or that have one of the tags,
- * or whose uplinks come from one of the applications. `all` has to be said.
+ * Which devices a network server's key may publish for: those whose id (DevEUI) is listed, or that have one of the
+ * tags, or whose uplinks come from one of the applications. `all` has to be said.
  */
 export const UplinksSchema = z.union([
   z.literal('all'),

@@ -37,8 +37,8 @@ export type Ledger = ShapeOf<typeof LedgerSchema>;
 
 /**
  * A refused message (path `$`), or a refused reading of one; of a message with many faults several readings that were
- * refused for the same reason. `id` is also the cursor of the list. The payload is in `QuarantinedInFullSchema` only: it
- * may be as large as a message, and it is the same for all entries of one message.
+ * refused for the same reason. `id` is also the cursor of the list. The payload is in `QuarantinedInFullSchema` only:
+ * it may be as large as a message, and it is the same for all entries of one message.
  */
 export const QuarantinedSchema = z
   .object({

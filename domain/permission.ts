@@ -303,9 +303,8 @@ export function beyondScopes(grants: readonly Grant[], { role, scopes }: Grant):
 export function grantFault({ role, department, scopes }: Grant): string | null {
   const { of, rights } = ROLES[role];
   if (of === 'city' && department !== null)
-    return `role: a key of role ${role} is of the whole city; leave out the department, or choose another role`;
-  if (of === 'department' && department === null)
-    return `department: a key of role ${role} is of one department; name it`;
+    return `role: ${role} is a role of the whole city; leave out the department, or choose another role`;
+  if (of === 'department' && department === null) return `department: ${role} is a role of one department; name it`;
   if (scopes === undefined) return null;
   if (scopes.length === 0) return 'scopes: name at least one right, or leave them out';
   const beyond = scopes.filter((scope) => rights[scope] === undefined);

@@ -37,8 +37,9 @@ export type WindowFunction = (typeof WINDOW_FUNCTIONS)[number];
  * - `share`: of the time from the oldest to the newest reading of the window, how much the state had one of the values
  *   `states`, percent; each value holds until the next reading. Needs two readings.
  * - `faults`: how many of the values were fault codes, percent.
- * Of a metric that is not a gauge (`measure`), `delta` and `rate` of a counter and `sum`, which is its delta, are what it
- * counted; `mean` and `stddev` of an angle are circular, and its `delta` the shortest turn; `mean` of a level is Leq.
+ * Of a metric that is not a gauge (`measure`), `delta` and `rate` of a counter and `sum`, which is its delta, are what
+ * it counted; `mean` and `stddev` of an angle are circular, and its `delta` the shortest turn; `mean` of a level is
+ * Leq.
  */
 export interface WindowAggregate {
   readonly metric: string;
@@ -57,7 +58,8 @@ export type Band = readonly [low: number, high: number];
 /**
  * A value beyond a limit. It starts to match strictly beyond the limit. A match ends when the value is at `clear` or
  * back past it (hysteresis). `outside` starts below `low` or above `high`, and ends within `clear`; `equals` matches
- * while the value is the limit. `is` matches while a state has one of the values `states`, `is_not` while it has another.
+ * while the value is the limit. `is` matches while a state has one of the values `states`, `is_not` while it has
+ * another.
  */
 export interface ThresholdCondition extends WindowAggregate {
   readonly kind: 'threshold';
@@ -130,7 +132,8 @@ export interface JumpCondition {
  * With n = ⌈train / season⌉ and per = max(1, ⌊16 / n⌋), a slot stores its newest n × per samples. A value becomes a
  * sample after it was judged, when it is at least 1 h / per (event time) newer than the slot's newest. At time T the
  * samples with T − train ≤ ts ≤ T − season / 2 count; the season of one is (T − ts) / season, rounded. Enough are 12;
- * unknown with fewer ("learning"). Readings out of order count for the window of the value, but are neither judged nor stored as samples.
+ * unknown with fewer ("learning"). Readings out of order count for the window of the value, but are neither judged nor
+ * stored as samples.
  */
 export interface AnomalyCondition extends WindowAggregate {
   readonly kind: 'anomaly';
@@ -227,7 +230,9 @@ export interface Rule {
   readonly keepFiringForMs: number;
   /** A reading that is older than this on arrival is ignored, also by an absent clause, ms; null: none is ignored. */
   readonly latenessMs: number | null;
-  /** `ignore`: a value that its message calls suspect counts for no clause but `absent`. Absent: it counts as any other. */
+  /**
+   * `ignore`: a value that its message calls suspect counts for no clause but `absent`. Absent: it counts as any other.
+   */
   readonly suspect?: 'ignore';
   /** Id of the calendar within whose times the condition can match; null: always. */
   readonly active: string | null;

@@ -10,7 +10,9 @@ export interface ServiceAttribute {
   /** `asset`: the id of an asset of the service; to clients of Open311 it is a string. */
   readonly datatype: 'string' | 'number' | 'datetime' | 'text' | 'singlevaluelist' | 'multivaluelist' | 'asset';
   readonly required: boolean;
-  /** Whether the answer says which thing it is about (the number on a pole): requests that answer otherwise stay apart. */
+  /**
+   * Whether the answer says which thing it is about (the number on a pole): requests that answer otherwise stay apart.
+   */
   readonly identifies: boolean;
   /** How to respond to it (Open311 `datatype_description`); null where the title says enough. */
   readonly hint: LocalText | null;
@@ -107,13 +109,13 @@ export interface Service {
   /** Parties that are offered the ticket before the department, in this order. */
   readonly offers: readonly OfferTier[];
   readonly gathering: Gathering | null;
-  /** What the device of an alert is told, once a person confirms it or by itself (`automatic`); null: nothing. */
+  /** What is sent to the device of an alert, once a person confirms it or by itself (`automatic`); null: nothing. */
   readonly command: ServiceCommand | null;
   /** A request is about the nearest asset of these kinds within some metres, unless it names one; null: about none. */
   readonly asset: { readonly kinds: readonly string[]; readonly withinM: number } | null;
   /**
-   * Answers to its questions, by code, that its sensors measure. A request with other answers, or none, ends by a person,
-   * not with an alert.
+   * Answers to its questions, by code, that its sensors measure. A request with other answers, or none, ends by a
+   * person, not with an alert.
    */
   readonly measured: ReadonlyMap<string, readonly string[]>;
   /** How its alerts are sent as CAP; absent: as `Other`. */

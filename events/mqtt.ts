@@ -52,8 +52,8 @@ export function createMqttOutbox(db: DatabaseSync): MqttOutbox {
 
 /**
  * Returns what the broker publishes for an event: the CloudEvent in structured JSON, QoS 1, and for a ticket its
- * retained state, which an empty payload clears when the ticket is resolved or closed (MQTT 3.1.1 §3.3.1.3). A session in flight knows
- * a message by its place among these: their order stays.
+ * retained state, which an empty payload clears when the ticket is resolved or closed (MQTT 3.1.1 §3.3.1.3). A session
+ * in flight knows a message by its place among these: their order stays.
  */
 export function publicationsOf(event: LamppostEvent): Publication[] {
   const payload = JSON.stringify(event);

@@ -1,13 +1,15 @@
+import { createHash } from 'node:crypto';
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
-import type { Page } from '../domain/index.ts';
+import { type Page, UNNAMED } from '../domain/index.ts';
 import { inTurns, type RoomSchema } from '../store/index.ts';
 import type { LamppostEvent } from './cloudevent.ts';
 import { audienceOf, conditionsFor, type EventFilter, routingOf } from './filter.ts';
 
 /**
  * Tables of the outbox, in the engine's state file: events by number, 1, 2, 3 … without gaps. `outbox_cursors`: the
- * number up to which versions that had copies of the events for MQTT had made them. `hearers`: the departments that may see an event; null: all. The name of the
- * store is random and never changes: it shows whether a number is of this file or of a lost one.
+ * number up to which versions that had copies of the events for MQTT had made them. `hearers`: the departments that may
+ * see an event; null: all. The name of the store shows whether a number is of these events or of others: it follows
+ * from the first event, so that every node of a cluster has the same one, and a restore gives another one.
  */
 export const OUTBOX_SCHEMA: RoomSchema = {
   room: 'outbox',
@@ -40,6 +42,7 @@ export const OUTBOX_SCHEMA: RoomSchema = {
     `update outbox set body = replace(body, '"deed":"', '"action":"') where type like 'city.lamppost.ticket.%';`,
     // Bytes of all bodies up to this one; it counts from 0 on for those that were there.
     'alter table outbox add column bytes_to integer not null default 0;',
+    `update outbox_store set name = '${UNNAMED}' where not exists (select 1 from outbox);`,
   ],
 };
 
@@ -74,6 +77,7 @@ export function createOutbox(db: DatabaseSync): Outbox {
     from outbox`);
   const before = db.prepare('select bytes_to - octet_length(body) as bytes from outbox where n = ?');
   const find = db.prepare('select 1 from outbox where id = ?');
+  const name = db.prepare('update outbox_store set name = ?');
 
   /** Returns the number of the newest event that is not among the newest of so many bytes; numbers have no gaps. */
   function past(keepBytes: number, from: number, to: number, bytes: number): number {
@@ -99,7 +103,10 @@ export function createOutbox(db: DatabaseSync): Outbox {
         ticket,
         audience === null ? null : JSON.stringify(audience),
       ];
-      return Number(insert.run(id, type, subject, time, ...routing, JSON.stringify(event)).lastInsertRowid);
+      const body = JSON.stringify(event);
+      const n = Number(insert.run(id, type, subject, time, ...routing, body).lastInsertRowid);
+      if (n === 1) name.run(createHash('sha256').update(body).digest('hex').slice(0, UNNAMED.length));
+      return n;
     },
     has: (id) => find.get(id) !== undefined,
     prune(keepNewest, keepBytes = Number.POSITIVE_INFINITY) {
@@ -171,8 +178,8 @@ export function createOutboxReader(db: DatabaseSync): OutboxReader {
 }
 
 /**
- * Returns a function that returns when the alerts fired (epoch ms) whose events were added since it was called before: in
- * order, at most 1,000; the next call returns the rest.
+ * Returns a function that returns when the alerts fired (epoch ms) whose events were added since it was called before:
+ * in order, at most 1,000; the next call returns the rest.
  */
 export function followFirings(db: DatabaseSync): () => number[] {
   const head = db.prepare('select coalesce(max(n), 0) as n from outbox');

@@ -21,8 +21,8 @@ const RECORD_MS = 15_000;
 
 /**
  * What a database has confirmed and may still lose. It is written again from the journal after each loss of the
- * connection, and after each start: nobody knows what happened to the database meanwhile. A history that says nothing of
- * losses has none.
+ * connection, and after each start: nobody knows what happened to the database meanwhile. A history that says nothing
+ * of losses has none.
  */
 export class Doubts {
   readonly #history: Pick<HistoryStore, 'losses'>;

@@ -12,8 +12,8 @@ export const loadDuckdb = () => import('@duckdb/node-api');
 export const SETTINGS = { threads: '1' };
 
 /**
- * The part of the free space on the disk that statements may use for what does not fit into memory, and the most, bytes:
- * by default DuckDB takes nine tenths, and the journal stands beside it.
+ * The part of the free space on the disk that statements may use for what does not fit into memory, and the most,
+ * bytes: by default DuckDB takes nine tenths, and the journal stands beside it.
  */
 const SPILL = { share: 0.25, least: 64 * 1024 ** 2, most: 8 * 1024 ** 3 };
 

@@ -47,8 +47,8 @@ export interface HistoryProcess extends HistoryStore, HistoryUpkeep {
 }
 
 /**
- * Returns a batch whose arrays have memory of their own. Those of a message are views of one buffer, which may hold other
- * messages too: moving it on to another thread would take these along.
+ * Returns a batch whose arrays have memory of their own. Those of a message are views of one buffer, which may hold
+ * other messages too: moving it on to another thread would take these along.
  */
 function owned<B extends object>(batch: B): B {
   if (Array.isArray(batch)) return batch;

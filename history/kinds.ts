@@ -20,8 +20,8 @@ export interface KindOfMetric {
 /**
  * Roll-ups of metrics that are not gauges, beside those that every metric has. `rollup_sums`: sums of powers (levels),
  * of sines and cosines (angles). `rollup_counters`: the first and the last reading of an hour and what was counted
- * between them; of states, how often they changed. `rollup_states`: how long a state had each value between the first and
- * the last reading of an hour. `rolled_kinds`: by which kind a metric was rolled up.
+ * between them; of states, how often they changed. `rollup_states`: how long a state had each value between the first
+ * and the last reading of an hour. `rolled_kinds`: by which kind a metric was rolled up.
  */
 export const KINDS_SCHEMA = `
   create table if not exists rollup_sums (
@@ -223,8 +223,8 @@ const withBefore = (segments: string, partition: string) =>
     from (${segments}) window w as (partition by ${partition} order by first_ts)`;
 
 /**
- * Segments of counters with what each counted since the end of the one before in its `partition`, and the time that this
- * took, ms.
+ * Segments of counters with what each counted since the end of the one before in its `partition`, and the time that
+ * this took, ms.
  */
 function countedOf(segments: string, kinds: readonly KindOfMetric[], partition: string): string {
   const limits = kinds

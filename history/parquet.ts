@@ -11,8 +11,8 @@ const LIMITS = { threads: '1', memory_limit: '256MiB', max_temp_directory_size: 
 const TIMES = /^(TIMESTAMP|DATE)/;
 
 /**
- * Yields the rows of a Parquet file as CSV with a header, some thousands at a time; times are epoch milliseconds. Throws
- * `invalid` where it is no such file.
+ * Yields the rows of a Parquet file as CSV with a header, some thousands at a time; times are epoch milliseconds.
+ * Throws `invalid` where it is no such file.
  */
 export async function* csvOfParquet(path: string): AsyncGenerator<string, void, undefined> {
   const { DuckDBInstance } = await loadDuckdb();
@@ -48,8 +48,8 @@ const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
 const SELF = fileURLToPath(import.meta.url);
 
 /**
- * Returns a Parquet file as CSV, read in a process of its own: what ends it ends nothing else. Throws `invalid` where it
- * cannot be read, or is too large.
+ * Returns a Parquet file as CSV, read in a process of its own: what ends it ends nothing else. Throws `invalid` where
+ * it cannot be read, or is too large.
  */
 export function parquetAsCsv(path: string): Promise<Buffer> {
   return new Promise((resolve, reject) => {

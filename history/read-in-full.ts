@@ -1,6 +1,6 @@
 /**
- * A program of its own that reads a history file to its end and prints how many readings it has and its cursor, as JSON.
- * DuckDB checks each block of the file when it reads it; what it meets in a damaged one can end the process.
+ * A program of its own that reads a history file to its end and prints how many readings it has and its cursor, as
+ * JSON. DuckDB checks each block of the file when it reads it; what it meets in a damaged one can end the process.
  */
 import { DuckDBInstance } from '@duckdb/node-api';
 

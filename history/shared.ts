@@ -5,13 +5,24 @@ export class SharedHistory {
   /** The newest block that the log says is beyond doubt; null where it says nothing. */
   readonly confirmed: () => number | null;
   readonly #append: (progress: HistoryProgress) => void;
+  readonly #isOver: () => boolean;
   #revision: number | null = null;
   #gains = 0;
+  /** Whether blocks may have passed here while the lease was over, which nobody has written. */
+  #lapsed = false;
 
-  /** `append` brings into the log how far it is; where that fails, the next one says more. */
-  constructor(confirmed: () => number | null, append: (progress: HistoryProgress) => void) {
+  /**
+   * `append` brings into the log how far it is; where that fails, the next one says more. `isOver`: whether the lease
+   * is over, though `hold` was not called yet since this node was paused: another one may have written newer values.
+   */
+  constructor(
+    confirmed: () => number | null,
+    append: (progress: HistoryProgress) => void,
+    isOver: () => boolean = () => false,
+  ) {
     this.confirmed = confirmed;
     this.#append = append;
+    this.#isOver = isOver;
   }
 
   /** Begins to write, under a lease; null: another node does. */
@@ -22,7 +33,12 @@ export class SharedHistory {
 
   /** Whether this node writes. */
   holds(): boolean {
-    return this.#revision !== null;
+    if (this.#revision === null) return false;
+    const isOver = this.#isOver();
+    // It was renewed after all, in the same term.
+    if (this.#lapsed && !isOver) this.#gains++;
+    this.#lapsed = isOver;
+    return !isOver;
   }
 
   /** How often this node has got the duty: after that, what the one before may not have written is written again. */
@@ -32,6 +48,6 @@ export class SharedHistory {
 
   /** Brings a block into the log that is beyond doubt. */
   confirm(seq: number): void {
-    if (this.#revision !== null) this.#append({ duty: 'history', revision: this.#revision, seq });
+    if (this.holds()) this.#append({ duty: 'history', revision: this.#revision!, seq });
   }
 }

@@ -3,8 +3,8 @@ import { LamppostError, type ReadOptions } from '../domain/index.ts';
 import { Turns } from './turns.ts';
 
 /**
- * Statements that read, at once. Each takes a thread of the process's pool of four, which the writer, files and names of
- * hosts need, too.
+ * Statements that read, at once. Each takes a thread of the process's pool of four, which the writer, files and names
+ * of hosts need, too.
  */
 const AT_ONCE = { total: 2, perHolder: 1, waiting: 100 };
 /** Of these, exports and scans, which may take long. */
@@ -19,7 +19,9 @@ interface StatementOptions extends ReadOptions {
   readonly connection?: DuckDBConnection;
 }
 
-/** Runs the statements that read a DuckDB file: a few at once, each with a limit of time and interrupted when it ends. */
+/**
+ * Runs the statements that read a DuckDB file: a few at once, each with a limit of time and interrupted when it ends.
+ */
 export class Statements {
   readonly #instance: DuckDBInstance;
   readonly #turns = new Turns(AT_ONCE);

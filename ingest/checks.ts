@@ -8,7 +8,7 @@ import {
   qualityMetric,
   type StateValues,
 } from '../domain/index.ts';
-import { type Codec, codecsOfProfile } from './codecs/index.ts';
+import { type CodecOf, codecsOfProfile } from './codecs/index.ts';
 import type { RawReading } from './decode/format.ts';
 
 /** The limits of one metric's values. */
@@ -66,7 +66,7 @@ export interface ProfileChecks {
   /** Whether messages may say of what quality values are. */
   readonly hasQuality: boolean;
   /** Returns the codec of a device's raw frames; null where there is none. */
-  readonly codecOf: ((device: string) => Codec | null) | null;
+  readonly codecOf: CodecOf | null;
 }
 
 /** Compiles the checks of every profile, and adds its metrics to the metric table. */

@@ -82,8 +82,8 @@ export interface Context {
   /** Returns the city of a record; null where it has mistakes, or is in force already. */
   learnCity(seq: number, control: CityControl): CityVersion | null;
   /**
-   * Returns what a record changes: nothing where another one brought this version of the registry or a newer one, and of
-   * the others only what is not known yet.
+   * Returns what a record changes: nothing where another one brought this version of the registry or a newer one, and
+   * of the others only what is not known yet.
    */
   learnDevices(seq: number, control: DevicesControl): { changed: KnownDevice[]; revoked: KnownDevice[] };
   /** Returns the city in force at a block; null before the first. */
@@ -219,7 +219,9 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
     return { changed, revoked };
   }
 
-  /** Whether another record brought this version; one without `since` is of a log from before versions were compared. */
+  /**
+   * Whether another record brought this version; one without `since` is of a log from before versions were compared.
+   */
   function isOld({ version, since }: DevicesControl): boolean {
     if (since === undefined) return false;
     if (version <= registry) return true;

@@ -6,7 +6,7 @@ import type { Checked } from './validate.ts';
 
 /** Times of frames are kept as seconds since 2020, 32 bits. */
 const FRAMES_SINCE = Date.UTC(2020, 0);
-/** A frame that other gateways hear, or that is repeated until it is confirmed, comes within minutes. */
+/** A frame that other gateways receive, or that is repeated until it is confirmed, comes within minutes. */
 const SAME_FRAME_S = 600;
 
 /** The columns that take the values of a message: new readings, and new values for readings that came before. */

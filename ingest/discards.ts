@@ -16,8 +16,8 @@ export interface Discard {
 /** Writes what people discard, in the order of the log. The caller holds the transaction. */
 export interface Discards {
   /**
-   * Marks entries of the quarantine, also such as are not in it (yet): the same log marks the same. Marks older than the
-   * quarantine keeps entries are forgotten.
+   * Marks entries of the quarantine, also such as are not in it (yet): the same log marks the same. Marks older than
+   * the quarantine keeps entries are forgotten.
    */
   add(discard: Discard): void;
 }

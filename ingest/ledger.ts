@@ -185,8 +185,8 @@ export function createLedgerReader(
 
   return {
     /**
-     * Returns the ledger of the city, or of one device (null where nothing came from it and it is not registered). It is
-     * one snapshot: the journal's head is read first, so that messages that come in meanwhile are on neither side.
+     * Returns the ledger of the city, or of one device (null where nothing came from it and it is not registered). It
+     * is one snapshot: the journal's head is read first, so that messages that come in meanwhile are on neither side.
      */
     read(device?: string, isRegistered = false): Ledger | null {
       const head = journal.head();

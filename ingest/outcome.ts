@@ -28,7 +28,9 @@ export interface Tally {
   /** The part of `stored` that replaced another value of the same (device, metric, ts). */
   replaced: number;
   refused: number;
-  /** By how much the device's clock differed from the receipt of its last message here, ms; absent where it has no time. */
+  /**
+   * By how much the device's clock differed from the receipt of its last message here, ms; absent where it has no time.
+   */
   clockMs?: number;
 }
 

@@ -22,7 +22,9 @@ interface Counted {
   readonly newest: number;
 }
 
-/** Counts what is refused by device and reason, in steps; what was discarded is left out. The largest groups are first. */
+/**
+ * Counts what is refused by device and reason, in steps; what was discarded is left out. The largest groups are first.
+ */
 export function* groupsOf(
   db: DatabaseSync,
   { devices, owns, limit }: GroupQuery,

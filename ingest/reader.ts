@@ -28,7 +28,8 @@ import {
   type TypedColumns,
 } from './outcome.ts';
 import { newestOf, timeOf } from './reading-times.ts';
-import { type Members, type Summary, summaryOf } from './summary.ts';
+import { foreignTo, refusalOf, refuse, refusedFor, suspended, unknownDevice, unknownProfile } from './refusals.ts';
+import { type Members, summaryOf } from './summary.ts';
 import { Checked, checkReading, type OfDevice } from './validate.ts';
 
 /** How a block is read. */
@@ -45,6 +46,8 @@ const MOST_ENROLLED = 100;
 /** The outcome of one block while it is built. */
 interface Draft extends Pass, Deduped {
   readonly seq: number;
+  /** Steady time of the block, ms. */
+  readonly steadyMs: number;
   readonly city: CityVersion | null;
   readonly tallies: Tally[];
   refusals: Refusal[];
@@ -190,7 +193,7 @@ export class BlockReader {
       if (names.size > 1) return { decoded, device: null };
       return decoded.readings.length === 0 ? (decoded.rejections[0] ?? device) : device;
     }
-    const codec = device.checks.codecOf?.(device.known.id) ?? null;
+    const codec = device.checks.codecOf?.(device.known.id, out.steadyMs) ?? null;
     const past = this.#past.of({
       ...{ topic: current.topic, identity: route.identity, device: device.known.id },
       ...{ seq: out.seq, at: current.at, position: current.position, fresh: out.fresh },
@@ -214,21 +217,13 @@ export class BlockReader {
 
   /** Finds a device and what it measures. Returns a rejection where it may not take readings of the sender. */
   #knownOf(out: Draft, account: Account): Known | Rejection {
-    if (account.foreign) {
-      return foreignTo(account.holder, account.device);
-    }
+    if (account.foreign) return foreignTo(account.holder, account.device);
     const version = account.line === undefined ? undefined : versionAt(account.line, out.seq);
     const known = version?.known ?? null;
     if (known === null) return unknownDevice(account.device);
-    if (known.suspended) {
-      const detail = `device "${known.id}" is suspended; resume it, then replay`;
-      return { reason: 'device-suspended', path: '$', detail };
-    }
+    if (known.suspended) return suspended(known.id);
     const checks = checksOf(version!, known, out.city);
-    if (checks === null) {
-      const detail = `profile "${known.profile}" of this device is not in profiles.yaml`;
-      return { reason: 'unknown-profile', path: '$', detail };
-    }
+    if (checks === null) return unknownProfile(known.profile);
     return { checks, known, calibrations: version!.calibrations };
   }
 
@@ -408,6 +403,7 @@ export class BlockReader {
       texts,
       ...pass,
       seq: block.seq,
+      steadyMs: block.steadyAt,
       city: this.#context.cityAt(block.seq),
       readings: createColumns(block.count * 3),
       replaced: createColumns(0),
@@ -454,48 +450,6 @@ function appliedTo(
   const isOwn = ({ device }: RawReading) => device === undefined || device === known.id;
   const newest = checks.byReceipt ? newestOf(readings.filter(isOwn)) : null;
   return { calibrations, shiftMs: newest === null ? 0 : receivedAt - newest };
-}
-
-function unknownDevice(device: string): Rejection {
-  const detail = `no device "${device.slice(0, 80)}" is registered; register it, then replay`;
-  return { reason: 'unknown-device', path: '$', detail };
-}
-
-function foreignTo(sender: string, device: string): Rejection {
-  const detail = `${sender} may not publish for "${device}"; a key may once its uplinks say so, then replay`;
-  return { reason: 'not-your-device', path: '$', detail };
-}
-
-/** A reading of a device that may not take it: each of its values counts as received and refused. */
-function refusedFor(
-  { path, metrics }: RawReading,
-  { reason, detail }: Rejection,
-  fields: ReadonlySet<string> | null = null,
-): Rejection[] {
-  const names = Object.keys(metrics).filter((name) => fields === null || fields.has(name));
-  return names.map((name) => ({ reason, path, detail, reading: `${path} ${name}` }));
-}
-
-function refuse(
-  out: Draft,
-  faults: readonly Rejection[],
-  scope: Refusal['scope'],
-  account: Account,
-  current: Current,
-  raw: Buffer,
-): void {
-  for (const summary of summaryOf(faults)) out.refusals.push(refusalOf(summary, scope, account, current, raw));
-}
-
-function refusalOf(
-  summary: Summary,
-  scope: Refusal['scope'],
-  { device, holder }: Account,
-  { topic, declared, receivedAt, position }: Current,
-  raw: Buffer,
-): Refusal {
-  const format = declared === null ? {} : { format: declared };
-  return { ...summary, scope, device, holder, topic, ...format, receivedAt, position, raw };
 }
 
 /** Returns the checks of a device under a city; null where that does not have its profile. */

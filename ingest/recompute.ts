@@ -3,6 +3,8 @@ import {
   DAY_MS,
   type HistoryStore,
   isoOf,
+  LamppostError,
+  type Ledger,
   type ReadingsQuery,
   type ReadOptions,
   rawMetric,
@@ -23,6 +25,8 @@ const MOST_OF_A_DAY = 1_000_000;
 const MOST_DAYS = 100_000;
 
 interface Deps<C> {
+  /** Resolves to the ledger of the city. */
+  readonly ledger: () => Promise<Ledger | null>;
   readonly history: Pick<HistoryStore, 'read'>;
   readonly imports: Pick<Imports<C>, 'run'>;
 }
@@ -30,14 +34,16 @@ interface Deps<C> {
 /**
  * Corrects stored readings of a metric of a device anew, the first days of the span: what was measured goes through the
  * log once more, and is validated with the calibrations of its place there. What has no measured value beside it counts
- * as measured. Resolves when the history has the new values. Throws as the history and the imports do.
+ * as measured. It begins once the history has every message that was received before. Resolves when the history has the
+ * new values. Throws as the history and the imports do, and `busy` where the history is far behind.
  */
 export async function recompute<C>(
-  { history, imports }: Deps<C>,
+  { ledger, history, imports }: Deps<C>,
   { unit, ...span }: StoredSpan & { readonly unit: string },
   caller: C,
   options: ReadOptions,
 ): Promise<Recomputed> {
+  await untilStored(ledger, options);
   const untilMs = await endOfFirst(history, span, options);
   const measured = new Map<number, number>();
   for (const metric of [span.metric, rawMetric(span.metric)]) {
@@ -55,6 +61,25 @@ export async function recompute<C>(
     caller,
   );
   return { ...report, next };
+}
+
+const LOOK_MS = 50;
+const MOST_LOOKS = 600;
+
+/** Waits for what was received so far: a value that it replaces would come back. */
+async function untilStored(ledger: Deps<unknown>['ledger'], { signal }: ReadOptions): Promise<void> {
+  const counts = async () => (await ledger())?.messages ?? { received: 0, pending: 0 };
+  const { received } = await counts();
+  for (let look = 0; look < MOST_LOOKS; look++) {
+    const now = await counts();
+    if (now.received - now.pending >= received) return;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    signal?.throwIfAborted();
+  }
+  throw new LamppostError('busy', 'the history is behind what was received; ask again when it is not', {
+    retryable: true,
+    retryAfterMs: 10_000,
+  });
 }
 
 const queryOf = ({ device, fromMs, toMs }: StoredSpan) => ({ devices: [device], fromMs, toMs });

@@ -16,7 +16,7 @@ export type ReplayRequest = { readonly ids: readonly string[] } | QuarantineFilt
 export const ReplayJobSchema = z
   .object({
     id: z.string(),
-    state: z.enum(['running', 'done', 'failed']),
+    state: z.enum(['running', 'done', 'failed', 'cancelled']),
     startedAt: z.iso.datetime(),
     endedAt: z.iso.datetime().nullable(),
     entries: z.int().describe('Entries of the quarantine that were selected when it started'),
@@ -54,6 +54,7 @@ export function createReplays({
   readonly clock: Clock;
 }) {
   const jobs = new Map<string, RunningJob>();
+  const cancelled = new Set<string>();
   let running: Promise<void> | null = null;
   let stopping = false;
 
@@ -77,6 +78,7 @@ export function createReplays({
         if (stopping) {
           throw new LamppostError('busy', 'the server stopped; what was not replayed is still in quarantine');
         }
+        if (cancelled.has(job.id)) return;
         await settle(job, await append({ items, job: job.id }), before);
       }
     }
@@ -111,12 +113,13 @@ export function createReplays({
   async function run(job: RunningJob, pages: Iterable<readonly ReplayItem[]>): Promise<void> {
     try {
       await send(job, pages);
-      job.state = 'done';
+      job.state = cancelled.has(job.id) ? 'cancelled' : 'done';
     } catch (error) {
       job.state = 'failed';
       job.error = (error as Error).message;
     } finally {
       job.endedAt = isoOf(clock.now());
+      cancelled.delete(job.id);
       running = null;
     }
   }
@@ -140,6 +143,15 @@ export function createReplays({
       return job;
     },
     get: (id: string): ReplayJob | null => jobs.get(id) ?? null,
+    /**
+     * Cancels a running replay behind its current block; what was not replayed stays in quarantine. Returns the job;
+     * null where there is none of this id.
+     */
+    cancel(id: string): ReplayJob | null {
+      const job = jobs.get(id) ?? null;
+      if (job?.state === 'running') cancelled.add(id);
+      return job;
+    },
     running: () => running !== null,
     /** Stops the running replay behind its current block; resolves when it has ended. */
     async stop(): Promise<void> {

@@ -89,9 +89,9 @@ export class SeenKeys {
   }
 
   /**
-   * Returns which of the metrics in `mask` (bits of `lane`) were accepted for this timestamp by messages in
-   * `[horizon, position)`. `hashes` holds the hash of each value at the index of its bit. Sets `changed`. With `within`,
-   * the hashes are numbers, and what was accepted counts only where its number is not further away than this.
+   * Returns which of the metrics in `mask` (bits of `lane`) were accepted for this timestamp by messages in `[horizon,
+   * position)`. `hashes` holds the hash of each value at the index of its bit. Sets `changed`. With `within`, the
+   * hashes are numbers, and what was accepted counts only where its number is not further away than this.
    */
   find(at: SeenPlace, mask: number, hashes: Int32Array, within: number | null = null): number {
     this.changed = 0;

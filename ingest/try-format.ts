@@ -67,7 +67,7 @@ export function tryFormat(city: City, trial: FormatTrial): FormatTrialReport {
   }
   const device = format.deviceOf?.(payload) ?? named;
   const codecs = trial.profile === null ? null : codecsOfProfile(city.profiles.get(trial.profile)!, city.codecs);
-  const decoded = decodePayload(format, payload, receivedAtMs, codecs?.(device) ?? null);
+  const decoded = decodePayload(format, payload, receivedAtMs, codecs?.(device, performance.now()) ?? null);
   if ('reason' in decoded) return { ...report, device, refused: [decoded] };
   return { ...report, device, ...partsOf(city, trial, device, decoded) };
 }

@@ -58,8 +58,8 @@ const WAITED_MS = [2, 5, 10, 25, 50, 100, 250, 500, 1_000, 5_000, 10_000];
 
 /**
  * Group commit: while one commit is written to disk, the next one collects messages; it is sent as soon as the last one
- * is done. A lone publisher waits for one fsync, and a thousand share one. There is no timer and no fixed delay. Returns
- * the appender over a port to the journal's thread.
+ * is done. A lone publisher waits for one fsync, and a thousand share one. There is no timer and no fixed delay.
+ * Returns the appender over a port to the journal's thread.
  */
 export function createJournalAppender(
   port: MessagePort,

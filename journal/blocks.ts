@@ -51,7 +51,9 @@ export function blockOf({ seq, kind, first, count, received_at: receivedAt, stea
 export interface DamagedBlocks {
   readonly from: number;
   readonly to: number;
-  /** Numbers of the messages in them: from, and up to but without. `end` is null where nothing after them is readable. */
+  /**
+   * Numbers of the messages in them: from, and up to but without. `end` is null where nothing after them is readable.
+   */
   readonly first: number;
   readonly end: number | null;
   /** When the sound blocks around them came in, epoch ms; null where there is none. */

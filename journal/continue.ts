@@ -18,9 +18,9 @@ export interface Continued {
 const AT_ONCE = 256;
 
 /**
- * Makes a journal end with the newest block that was received at or before a moment: takes the blocks that it lacks from
- * another journal of the same log (null: there is none), and deletes those that came later. Throws `invalid` where the
- * two are not of one log, where blocks between them are missing, or where the moment is before its first block, and
+ * Makes a journal end with the newest block that was received at or before a moment: takes the blocks that it lacks
+ * from another journal of the same log (null: there is none), and deletes those that came later. Throws `invalid` where
+ * the two are not of one log, where blocks between them are missing, or where the moment is before its first block, and
  * `damaged` where a block that is needed is.
  */
 export function continueJournal(path: string, from: string | null, untilMs: number): Continued {

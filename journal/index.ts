@@ -7,7 +7,7 @@ export { BatchWriter, createRoute, type Route, walkRecords } from './records.ts'
 export { type JournalLimits, JournalServer, type JournalSignal } from './server.ts';
 export { type ControlHeads, JOURNAL_SCHEMA, JournalReader, JournalStore, missingBlocks, PAGE_SIZE } from './store.ts';
 export { StreamLog } from './stream/log.ts';
-export { decodeBlock, encodeBlock, isSameBlock } from './stream/wire.ts';
+export { decodeBlock, encodeBlock, isSameBlock, messageOf } from './stream/wire.ts';
 export { StreamWriter } from './stream/writer.ts';
 export { type ClockStatus, Timekeeper, thisMachine } from './timekeeper.ts';
 export { type BlockWriter, LocalWriter, type NewBlock } from './writer.ts';

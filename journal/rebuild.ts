@@ -27,8 +27,8 @@ export interface Rebuilt {
 const EMPTY = new Uint8Array(0);
 
 /**
- * Makes a journal at `to` from the sound blocks of another, those of a backup where the other has none, and `lost` blocks
- * for the rest: the numbers of blocks and messages go on as they were. Null for a file that does not exist.
+ * Makes a journal at `to` from the sound blocks of another, those of a backup where the other has none, and `lost`
+ * blocks for the rest: the numbers of blocks and messages go on as they were. Null for a file that does not exist.
  */
 export function rebuildJournal(
   from: DatabaseSync | null,
@@ -125,8 +125,8 @@ class Rebuild {
   }
 
   /**
-   * The versions of city and registry are left out where blocks are lost: one of these may have been in them, so that the
-   * next start appends both again.
+   * The versions of city and registry are left out where blocks are lost: one of these may have been in them, so that
+   * the next start appends both again.
    */
   #copyHeads(from: DatabaseSync | null): void {
     const heads = headsOf(from) ?? headsOf(this.#backup) ?? [];

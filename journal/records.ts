@@ -98,7 +98,8 @@ export type RouteResolver<R> = (identity: string, topic: string) => R;
 
 /**
  * Calls `visit` for each message of a block in order, with the resolved pair, the range of the payload in the body, and
- * the time of receipt and its place: no object is allocated per message. Throws a RangeError where the body is not in the record format.
+ * the time of receipt and its place: no object is allocated per message. Throws a RangeError where the body is not in
+ * the record format.
  */
 export function walkRecords<R>(
   body: Buffer,

@@ -19,8 +19,8 @@ export interface JournalLimits {
   /** How long a block is kept behind the slowest cursor, ms; less where the journal is more than half full. */
   readonly retentionMs: number;
   /**
-   * Whether blocks are kept until a good backup has them, so that any moment since can be restored; not where the journal
-   * is more than half full.
+   * Whether blocks are kept until a good backup has them, so that any moment since can be restored; not where the
+   * journal is more than half full.
    */
   readonly untilBackup?: boolean;
 }
@@ -54,6 +54,9 @@ interface Deps {
   /** Whether this node says what time it is; absent: it does. */
   readonly keepsTime?: () => boolean;
 }
+
+/** After so many intervals without a record, a node ticks though it is another one's to do. */
+const QUIET_TICKS = 1.2;
 
 /**
  * Owns the journal's file on behalf of one thread. `tickMs` is the interval of the tick records that move engine time.
@@ -145,8 +148,8 @@ export class JournalServer {
   }
 
   /**
-   * Appends a part of an import; resolves to the number of its block. Throws `disk`, `log-away`, and `journal-full` where
-   * the journal is more than half full: the other half is for devices.
+   * Appends a part of an import; resolves to the number of its block. Throws `disk`, `log-away`, and `journal-full`
+   * where the journal is more than half full: the other half is for devices.
    */
   async import(body: Uint8Array): Promise<number> {
     const { bytes } = this.#store;
@@ -234,7 +237,10 @@ export class JournalServer {
     return this.#writer.write({ ...block, now: clock.now(), offsetMs: clock.offsetMs() });
   }
 
-  /** Before anything else: since the newest record nobody listened. Where others append, they did. Throws `disk`. */
+  /**
+   * Before anything else: since the newest record nobody listened. Where others append, the writer of the stream says
+   * so. Throws `disk`.
+   */
   #markStart(): void {
     if (this.#isMarked) return;
     const { clock, createWriter } = this.#deps;
@@ -244,7 +250,10 @@ export class JournalServer {
   }
 
   async #tick(): Promise<void> {
-    const { clock } = this.#deps;
+    const { clock, keepsTime } = this.#deps;
+    // Of several nodes one ticks. Names that come twice make servers of NATS differ (ADR 56).
+    const quietMs = clock.steady.now() - (this.#store.newest?.steadyAt ?? 0);
+    if (keepsTime?.() === false && quietMs < QUIET_TICKS * this.#options.tickMs) return;
     const second = Math.floor(clock.steady.now() / this.#options.tickMs);
     try {
       await this.control('tick', {}, null, `tick-${second}`);

@@ -131,14 +131,20 @@ export class JournalStore {
     return this.#seq === 0 ? null : { receivedAt: this.#receivedAt, steadyAt: this.#steadyAt };
   }
 
+  /** Returns a block; null where the file does not have it. */
+  block(seq: number): Block | null {
+    const row = this.#db.prepare('select * from blocks where seq = ?').get(seq);
+    return row === undefined ? null : blockOf(row as BlockRow);
+  }
+
   get heads(): ControlHeads {
     const value = (name: string) => this.#db.prepare('select value from heads where name = ?').get(name)?.value;
     return { city: (value('city') as string | undefined) ?? null, registry: Number(value('registry') ?? 0) };
   }
 
   /**
-   * Appends a group commit of messages; durable when it returns. Throws `disk` (retryable) where the disk refuses. `now`
-   * is civil time here and below, `offsetMs` how far it is ahead of steady time.
+   * Appends a group commit of messages; durable when it returns. Throws `disk` (retryable) where the disk refuses.
+   * `now` is civil time here and below, `offsetMs` how far it is ahead of steady time.
    */
   appendMessages(body: Uint8Array, count: number, now: number, offsetMs = 0): void {
     this.#append('messages', body, count, { now, offsetMs });
@@ -161,7 +167,8 @@ export class JournalStore {
   }
 
   /**
-   * Appends blocks of a log that others append to as well, all or none. Throws `disk` (retryable) where the disk refuses.
+   * Appends blocks of a log that others append to as well, all or none. Throws `disk` (retryable) where the disk
+   * refuses.
    */
   appendAll(blocks: readonly FollowedBlock[]): void {
     this.#transact(() => {
@@ -292,8 +299,8 @@ export class JournalReader {
   }
 
   /**
-   * Returns the next blocks after a cursor, in order, at most `limit`. Throws `damaged` where the next one is missing, or
-   * is not what was written: none is left out.
+   * Returns the next blocks after a cursor, in order, at most `limit`. Throws `damaged` where the next one is missing,
+   * or is not what was written: none is left out.
    */
   after(seq: number, limit: number): Block[] {
     const blocks: Block[] = [];
@@ -338,6 +345,15 @@ export class JournalReader {
       .prepare('select * from blocks where kind = ? order by seq desc limit 1')
       .get(KINDS.indexOf(kind));
     return row === undefined ? null : blockOf(row as BlockRow);
+  }
+
+  /** Returns the numbers of the blocks of a range, both ends included, whose bodies have more than so many bytes. */
+  largerThan(bytes: number, { from, to }: { readonly from: number; readonly to: number }): number[] {
+    const select = 'select seq from blocks where seq between ? and ? and length(body) > ? order by seq';
+    return this.#db
+      .prepare(select)
+      .all(from, to, bytes)
+      .map(({ seq }) => Number(seq));
   }
 
   /** Returns the number of the newest block, and how many messages were ever received. */

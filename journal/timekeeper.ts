@@ -40,8 +40,8 @@ const EARLIEST_MS = Date.UTC(2024, 0, 1);
 
 /**
  * Keeps the log's clock. Between two records of kind `clock`, civil time follows the monotonic clock; when the wall
- * clock was set, `check` returns the record that moves it. A clock that is set right, wrong or right again so changes no
- * duration (ADR 20).
+ * clock was set, `check` returns the record that moves it. A clock that is set right, wrong or right again so changes
+ * no duration (ADR 20).
  */
 export class Timekeeper {
   readonly #clock: SharedClock;

@@ -5,8 +5,8 @@ import { RESULTS_STEP } from './results.ts';
 
 /**
  * Webhooks and subscriptions as people set them, in the state file: the engine writes them in the order of the log.
- * What must be in clear to be sent is sealed. `receiver_changes` is what the notify thread has to follow; `n` grows with
- * the log, so that it is never used twice.
+ * What must be in clear to be sent is sealed. `receiver_changes` is what the notify thread has to follow; `n` grows
+ * with the log, so that it is never used twice.
  */
 export const RECEIVER_SCHEMA: RoomSchema = {
   room: 'receivers',

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
+import { UNNAMED } from '../domain/index.ts';
 import type { NumberedEvent, OutboxReader } from '../events/index.ts';
 import { diskFault, transact } from '../store/index.ts';
 import { type Channels, channelOf } from './dispatcher.ts';
@@ -95,8 +96,8 @@ export class FanOut {
   }
 
   /**
-   * Takes the events up to a number for one receiver, in the caller's transaction: another node has attempted to deliver
-   * that one. How much waits is of no matter: it did not wait there.
+   * Takes the events up to a number for one receiver, in the caller's transaction: another node has attempted to
+   * deliver that one. How much waits is of no matter: it did not wait there.
    */
   reach({ id }: Receiver, n: number): void {
     const { outbox, receivers } = this.#deps;
@@ -154,7 +155,7 @@ export class FanOut {
     const known = db.prepare('select store from outbox_known').get()?.store;
     if (known === store) return;
     db.prepare('insert or replace into outbox_known values (1, ?)').run(store);
-    if (known === undefined) return;
+    if (known === undefined || known === UNNAMED) return;
     for (const { id } of [...receivers.list('webhook'), ...receivers.list('email')]) {
       this.#missed(id, 'the outbox is a new one: delivery continues from its start');
       receivers.moveTo(id, Math.max(0, outbox.oldest() - 1));

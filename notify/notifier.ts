@@ -96,6 +96,7 @@ export class Notifier {
   readonly #dispatcher: Dispatcher;
   readonly #fanOut: FanOut;
   readonly #shared: SharedDeliveries | null;
+  readonly #isOver: () => boolean;
   /** The revision under which this node makes attempts; null: another node makes them. */
   #revision: number | null;
   /** A lease that has just come; null: none has. */
@@ -133,7 +134,8 @@ export class Notifier {
     this.#held = held;
     this.#email = email;
     this.#revision = shared === null ? 1 : null;
-    const duty = () => this.#revision;
+    this.#isOver = shared?.isOver ?? (() => false);
+    const duty = () => this.#duty();
     const onAttempt = (revision: number, attempt: DeliveryAttempt) => this.#shared?.attempted(revision, attempt);
     const dispatcher = new Dispatcher({ ...deps, receivers, queue, channels, onSettled, duty, onAttempt });
     const fanOut = new FanOut({ db, outbox, receivers, queue, held, channels, log }, limits);
@@ -182,8 +184,8 @@ export class Notifier {
   }
 
   /**
-   * Begins to make attempts under a lease, or to make none where another node has it (null). What is under way ends. For
-   * a node that is not alone.
+   * Begins to make attempts under a lease, or to make none where another node has it (null). What is under way ends.
+   * For a node that is not alone.
    */
   hold(revision: number | null): void {
     if (revision === null) this.#revision = null;
@@ -256,6 +258,10 @@ export class Notifier {
     }
   }
 
+  #duty(): number | null {
+    return this.#isOver() ? null : this.#revision;
+  }
+
   /** A lease that is new counts once what others have delivered is known; returns whose deliveries may be due. */
   #begin(): readonly string[] {
     if (this.#gained === null) return [];
@@ -274,7 +280,7 @@ export class Notifier {
   /** Makes mails of held events that are due, sets the timer of the next, and returns the receivers of these mails. */
   #release(): readonly string[] {
     // Of what waits here as it does there, the mails are made by who sends them.
-    if (this.#revision === null) return [];
+    if (this.#duty() === null) return [];
     const { db, clock, timers } = this.#deps;
     const due = this.#held.receiversDue(clock.now());
     for (const id of due) {

@@ -31,7 +31,9 @@ export interface Defined {
 
 const NONE: Defined = { receivers: new Map(), secrets: new Map(), subscriptions: [] };
 
-/** Receivers as people set them, with how far their deliveries are, and their logs. The caller holds the transaction. */
+/**
+ * Receivers as people set them, with how far their deliveries are, and their logs. The caller holds the transaction.
+ */
 export interface ReceiverRepository {
   get(id: string): Receiver | null;
   /** Returns receivers in the order of their ids, those after `after`. */

@@ -2,9 +2,9 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { DeliveryAsked, DeliveryAttempt, NotifyProgress } from '../domain/index.ts';
 
 /**
- * SQL of what the log says of deliveries, in the state file: the notify thread of each node takes it from there. `seq` is
- * the block; `revision` that of the lease under which attempts were made, null where there are none; `bytes_to` those of all
- * records up to this one.
+ * SQL of what the log says of deliveries, in the state file: the notify thread of each node takes it from there. `seq`
+ * is the block; `revision` that of the lease under which attempts were made, null where there are none; `bytes_to`
+ * those of all records up to this one.
  */
 export const RESULTS_STEP = `
   create table delivery_results (
@@ -20,8 +20,8 @@ const RECORD_BYTES = 3_000;
 /** Writes what the log says of deliveries. The caller holds the transaction. */
 export interface ResultWriter {
   /**
-   * Adds a record of the log. Attempts of a lease older than the newest one are left out: who made them had lost it, and
-   * somebody else went on.
+   * Adds a record of the log. Attempts of a lease older than the newest one are left out: who made them had lost it,
+   * and somebody else went on.
    */
   add(seq: number, progress: NotifyProgress): void;
 }

@@ -116,9 +116,9 @@ export const NOTIFY_SCHEMA: RoomSchema = {
 };
 
 /**
- * Opens or creates the database of the deliveries. It holds what was sent, so only its owner can read the file. A power cut
- * may undo recent results together with their cursors: those events are delivered again, none is lost. Throws `disk`,
- * `too-new`.
+ * Opens or creates the database of the deliveries. It holds what was sent, so only its owner can read the file. A power
+ * cut may undo recent results together with their cursors: those events are delivered again, none is lost. Throws
+ * `disk`, `too-new`.
  */
 export function openDeliveries(path: string): DatabaseSync {
   const db = openDatabase(path, { schemas: [NOTIFY_SCHEMA] });

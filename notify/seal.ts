@@ -2,7 +2,9 @@ import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:cr
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { LamppostError } from '../domain/index.ts';
 
-/** Encrypts what must be readable later: only ciphertext is in the log, in the state, in backups and on disks of NATS. */
+/**
+ * Encrypts what must be readable later: only ciphertext is in the log, in the state, in backups and on disks of NATS.
+ */
 export interface Sealer {
   seal(text: string): string;
   /** Throws `invalid` where the text was sealed with another key, or was changed. */
@@ -49,8 +51,8 @@ export function createSealer(secret: string, purpose = 'lamppost receivers'): Se
 }
 
 /**
- * Returns the secret text of a key file, and makes the file where it does not exist: 256 random bits that only its owner
- * can read. Throws `disk`.
+ * Returns the secret text of a key file, and makes the file where it does not exist: 256 random bits that only its
+ * owner can read. Throws `disk`.
  */
 export function readKeyFile(path: string): string {
   try {

@@ -44,8 +44,8 @@ const StatusSchema = z.object(statusFields);
 type ReceiverStatus = ShapeOf<typeof StatusSchema>;
 
 /**
- * Shows receivers of one kind as people have set them, and sends again. Each method throws `not-found` where there is no
- * such receiver or delivery.
+ * Shows receivers of one kind as people have set them, and sends again. Each method throws `not-found` where there is
+ * no such receiver or delivery.
  */
 export class ReceiverService<R extends Receiver> {
   readonly #deps: ServiceDeps;

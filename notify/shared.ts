@@ -23,6 +23,8 @@ import type { WebhookChannel } from './webhook.ts';
 /** What joins a node's deliveries to those of others. */
 export interface SharedLog {
   readonly results: ResultReader;
+  /** Whether the lease of this node is over, though it does not know yet: where it was paused. */
+  readonly isOver: () => boolean;
   /** Appends how far this node got to the log. Throws where that is away. */
   readonly append: (progress: NotifyProgress) => Promise<unknown>;
 }
@@ -53,8 +55,8 @@ type Entry = { readonly attempt: DeliveryAttempt } | { readonly asked: DeliveryA
 
 /**
  * The deliveries of a node beside those of other nodes. Every node takes the same events from its outbox into its own
- * queue; the holder of the duty makes the attempts, and what they led to comes to the others by the log. So whoever gets
- * the duty next goes on with its own queue: what no record says was sent is sent, again perhaps.
+ * queue; the holder of the duty makes the attempts, and what they led to comes to the others by the log. So whoever
+ * gets the duty next goes on with its own queue: what no record says was sent is sent, again perhaps.
  */
 export class SharedDeliveries {
   readonly #parts: Parts;
@@ -78,6 +80,7 @@ export class SharedDeliveries {
 
   /** What is noted by now goes into the log; what it does not take is there after the next start. */
   async stop(): Promise<void> {
+    this.#cancelTimer?.();
     const { promise, resolve } = Promise.withResolvers<void>();
     const cancel = this.#parts.timers.after(STOP_MS, resolve);
     await Promise.race([this.#report(), promise]);
@@ -161,6 +164,7 @@ export class SharedDeliveries {
 
   /** Brings what is noted into the log, the oldest first; what the log does not take now is tried again. */
   async #report(): Promise<void> {
+    if (this.#stopped) return;
     const { db, shared, log } = this.#parts;
     const rows = db.prepare('select n, revision, body from unreported order by n limit ?').all(MOST_AT_ONCE);
     const revision = (rows.find((row) => row.revision !== null)?.revision ?? null) as number | null;

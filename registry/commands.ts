@@ -74,8 +74,8 @@ export function isRegistryCommand(command: { readonly do: string }): command is 
 }
 
 /**
- * Does what is asked of devices and keys, at its place in the log. The caller holds the transaction, and undoes it where
- * this throws. `by`: id of the key that asks.
+ * Does what is asked of devices and keys, at its place in the log. The caller holds the transaction, and undoes it
+ * where this throws. `by`: id of the key that asks.
  */
 export function carryOutRegistry(
   command: RegistryCommand,

@@ -69,8 +69,8 @@ export class Credentials {
   }
 
   /**
-   * Returns the identity of a user name and secret, null where either is wrong or the device is suspended. Takes the same
-   * time for unknown names.
+   * Returns the identity of a user name and secret, null where either is wrong or the device is suspended. Takes the
+   * same time for unknown names.
    */
   verify(username: string, secret: Uint8Array): Identity | null {
     const found = this.check(username, secret);

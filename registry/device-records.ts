@@ -78,8 +78,9 @@ export class DeviceRecords {
   }
 
   /**
-   * Registers a device under a gateway that published for it, in the gateway's district and place. It has no secret that
-   * anybody knows. Returns false where the id is not free, or was that of a device, and where the gateway has enough.
+   * Registers a device under a gateway that published for it, in the gateway's district and place. It has no secret
+   * that anybody knows. Returns false where the id is not free, or was that of a device, and where the gateway has
+   * enough.
    */
   enrol(gateway: string, id: string, { profile, most }: Enrolment, at: RecordPlace): boolean {
     const row = this.#sql.one.get(gateway) as DeviceRow | undefined;
@@ -145,8 +146,8 @@ export class DeviceRecords {
   }
 
   /**
-   * Other hardware takes the place of a device: it has the id, and with it history and tickets, and a new secret. It has
-   * no calibration.
+   * Other hardware takes the place of a device: it has the id, and with it history and tickets, and a new secret. It
+   * has no calibration.
    */
   replace(id: string, hash: HashText, change: DeviceChange, at: RecordPlace): RegisteredDevice {
     const row = this.#row(id);

@@ -6,16 +6,16 @@ interface Parts {
   readonly registry: Pick<RegistryReader, 'version' | 'devicesSince' | 'credentialsSince'>;
   /** Appends what changed of devices to the log, for `ingest`. */
   readonly journal: (control: DevicesControl) => Promise<unknown>;
-  /** Passes a change to the broker. */
-  readonly broker: (change: CredentialChange) => Promise<unknown>;
+  /** Passes a change to the broker; resolves to the user names of which a secret has ended. */
+  readonly broker: (change: CredentialChange) => Promise<readonly string[]>;
   readonly timers: Timers;
   /** The version that the log has of devices. */
   readonly journalled: number;
 }
 
 /**
- * Passes on what the log decided about devices and keys: to `ingest`, as a record of the log, and to the broker. What an
- * earlier process left undone is made good by the first call.
+ * Passes on what the log decided about devices and keys: to `ingest`, as a record of the log, and to the broker. What
+ * an earlier process left undone is made good by the first call.
  */
 export class RegistryFollower {
   readonly #parts: Parts;
@@ -100,8 +100,8 @@ export class RegistryFollower {
     if (this.#passed === null || registry.version() <= this.#passed) return;
     const version = registry.version();
     const change = registry.credentialsSince(this.#passed);
-    await broker(change);
+    const ended = await broker(change);
     this.#passed = version;
-    for (const id of change.remove) for (const listener of this.#ended) listener(id);
+    for (const id of ended) for (const listener of this.#ended) listener(id);
   }
 }

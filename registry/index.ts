@@ -20,6 +20,7 @@ export { type FileOfBefore, readFileOfBefore } from './file-of-before.ts';
 export { RegistryFollower } from './follower.ts';
 export type { KeyChange } from './key-records.ts';
 export { createKeyUses, type KeyUse, type KeyUses, writeKeyUse } from './key-use.ts';
+export { type OneTime, oneTimeHere, oneTimeOf } from './one-time.ts';
 export { checkPassword, createPasswords, LEAST_PASSWORD, MOST_PASSWORD, type Passwords } from './passwords.ts';
 export {
   createPeopleReader,

@@ -83,7 +83,9 @@ export class KeyRecords {
     }
   }
 
-  /** Returns what a key may do at this place of the log; `ended` where it may nothing any more, null where it is none. */
+  /**
+   * Returns what a key may do at this place of the log; `ended` where it may nothing any more, null where it is none.
+   */
   holderOf(id: string): Holder | 'ended' | null {
     const row = this.#sql.one.get(id) as KeyRow | undefined;
     if (row === undefined) return null;

@@ -46,7 +46,8 @@ export function createPeopleReader(db: DatabaseSync) {
   const total = db.prepare('select count(*) as n from people where removed_at is null and suspended_at is null');
   const admins = db.prepare(
     `select 1 from people, json_each(people.roles) as r
-      where removed_at is null and suspended_at is null and r.value ->> 'role' = 'admin' and r.value ->> 'department' is null limit 1`,
+      where removed_at is null and suspended_at is null and (password is not null or issuer is not null)
+        and r.value ->> 'role' = 'admin' and r.value ->> 'department' is null limit 1`,
   );
   const stored = (row: Row | undefined) => (row === undefined ? null : personOf(row));
   return {
@@ -61,7 +62,7 @@ export function createPeopleReader(db: DatabaseSync) {
       const items = rows.slice(0, limit).map((row) => shownPerson(personOf(row)));
       return { items, next: rows.length > limit ? items.at(-1)!.id : null };
     },
-    /** Whether somebody may sign in who administers the whole city. */
+    /** Whether somebody can sign in, by a password or at a provider, who administers the whole city. */
     hasAdmin: () => admins.get() !== undefined,
     /** How many people may sign in. */
     count: () => Number(total.get()!.n),

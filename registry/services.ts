@@ -40,8 +40,8 @@ export interface ClaimCode {
 }
 
 /**
- * Devices, as people change them. What changes is a record of the log, is on disk when its promise resolves, and is known
- * to the broker then. Throws what the engine decides: `not-found`, `conflict`, `precondition`; `disk` and `busy`.
+ * Devices, as people change them. What changes is a record of the log, is on disk when its promise resolves, and is
+ * known to the broker then. Throws what the engine decides: `not-found`, `conflict`, `precondition`; `disk` and `busy`.
  */
 export interface DeviceService<C> extends Pick<RegistryReader, 'list' | 'find' | 'get'> {
   /** Registers all or none. Throws `invalid` with a suggestion for an unknown profile or district. */
@@ -205,7 +205,9 @@ export interface KeyService<C> {
   rotate(id: string, overlap: Overlap, caller: C): Promise<Shown<RegisteredKey>>;
   confirm(id: string, caller: C): Promise<RegisteredKey>;
   revoke(id: string, caller: C): Promise<void>;
-  /** Calls the listener with the id of each key that was revoked or has expired. */
+  /**
+   * Calls the listener with the id of each key of which a secret has ended: it was replaced or revoked, or has expired.
+   */
   onEnded(listener: (id: string) => void): void;
 }
 

@@ -8,6 +8,7 @@ import {
   personPrincipal,
 } from '../domain/index.ts';
 import { createAccounts, type Logins, TokenBucket } from '../limits/index.ts';
+import type { OneTime } from './one-time.ts';
 import type { Passwords } from './passwords.ts';
 import type { PeopleReader, StoredPerson } from './people.ts';
 import type { KeptSession, SignedIn, Way } from './signed-in.ts';
@@ -41,6 +42,7 @@ interface Parts {
   readonly people: Pick<PeopleReader, 'get' | 'byEmail'>;
   readonly passwords: Passwords;
   readonly signedIn: SignedIn;
+  readonly oneTime: Pick<OneTime, 'useLink' | 'useCode'>;
   readonly logins: Pick<Logins, 'refused' | 'succeeded'>;
   readonly clock: Clock;
   /** Opens the sealed secret of an authenticator. Throws `invalid` where it was sealed with another key. */
@@ -79,7 +81,7 @@ export interface SignIn {
 }
 
 /** Returns the sign-in. */
-export function createSignIn({ people, passwords, signedIn, logins, clock, open, note }: Parts): SignIn {
+export function createSignIn({ people, passwords, signedIn, oneTime, logins, clock, open, note }: Parts): SignIn {
   const wrong = createAccounts(WRONG);
   const wrongOfSource = createAccounts(WRONG_OF_SOURCE);
   const wrongCodes = createAccounts(WRONG_CODES);
@@ -120,12 +122,11 @@ export function createSignIn({ people, passwords, signedIn, logins, clock, open,
     const nowMs = clock.now();
     const waitMs = wrongCodes.waitMs(person.id, nowMs);
     if (waitMs > 0) throw tooMany(waitMs);
-    const step = totpStep(open(person.totp), code, nowMs, signedIn.lastCode(person.id));
-    if (step === null) {
+    const step = totpStep(open(person.totp), code, nowMs);
+    if (step === null || !(await oneTime.useCode(person.id, step))) {
       wrongCodes.charge(person.id, 1, nowMs);
       return refuse({ how: 'password', person, refused: 'wrong-code' }, visitor);
     }
-    signedIn.usedCode(person.id, step);
   }
 
   /** What cannot be noted is not done (promise 7). */
@@ -156,7 +157,7 @@ export function createSignIn({ people, passwords, signedIn, logins, clock, open,
       return letIn(person!, 'password', visitor);
     },
     async withLink(secret, visitor) {
-      const link = signedIn.useLink(secret);
+      const link = await oneTime.useLink(secret);
       const person = link === null ? null : currentOf(link);
       if (person === null) return refuse({ how: 'link', person: null, refused: 'link-used' }, visitor);
       return letIn(person, 'link', visitor);

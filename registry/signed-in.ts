@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type Clock, DAY_MS, isoOf, type ShapeOf } from '../domain/index.ts';
 import { openDatabase, type RoomSchema, transact } from '../store/index.ts';
 import { hashSecret, newSecret } from './credentials.ts';
+import { LINK_MS, type OneTimeLink } from './one-time.ts';
 
 const SCHEMA: RoomSchema = {
   room: 'signed-in',
@@ -55,7 +56,6 @@ interface Options {
 
 /** Whoever stays signed in does so for at most this long. */
 const LONGEST_MS = 30 * DAY_MS;
-const LINK_MS = DAY_MS;
 /** The sessions of one person; beyond it, the one that was not used for the longest time ends. */
 const MOST_OF_PERSON = 50;
 /** The time of the last request is written this often. */
@@ -174,9 +174,9 @@ export class SignedIn {
   }
 
   /** Makes the link of a person, which replaces an earlier one; returns its secret. */
-  makeLink({ id, stamp }: { readonly id: string; readonly stamp: number }, forMs = LINK_MS) {
+  makeLink({ id, stamp }: { readonly id: string; readonly stamp: number }): OneTimeLink {
     const secret = newSecret();
-    const untilMs = this.#clock.now() + forMs;
+    const untilMs = this.#clock.now() + LINK_MS;
     this.#db.prepare('insert or replace into links values (?, ?, ?, ?)').run(id, hashSecret(secret), stamp, untilMs);
     return { secret, untilMs };
   }
@@ -188,14 +188,11 @@ export class SignedIn {
     return { person: String(row.person), stamp: Number(row.stamp) };
   }
 
-  /** The step of the last code of a person that was accepted. */
-  lastCode(person: string): number {
-    return Number(this.#db.prepare('select step from codes where person = ?').get(person)?.step ?? 0);
-  }
-
-  /** Notes that a code was accepted: it is not accepted again. */
-  usedCode(person: string, step: number): void {
-    this.#db.prepare('insert or replace into codes values (?, ?)').run(person, step);
+  /** Accepts the code of a step; false where that one, or a later one, was accepted before. */
+  useCode(person: string, step: number): boolean {
+    const insert = `insert into codes values (?, ?)
+      on conflict (person) do update set step = excluded.step where excluded.step > step`;
+    return this.#db.prepare(insert).run(person, step).changes > 0;
   }
 
   #isOver({ madeMs, seenMs }: KeptSession, nowMs: number): boolean {

@@ -37,14 +37,11 @@ export function totpCode(secret: string, step: number, digits = DIGITS): string 
   return String((mac.readUInt32BE(at) & 0x7fffffff) % 10 ** digits).padStart(digits, '0');
 }
 
-/**
- * Returns the step of a code that is right now; null where it is wrong, or not newer than `last`: each code counts once
- * (RFC 6238 §5.2).
- */
-export function totpStep(secret: string, code: string, nowMs: number, last: number): number | null {
+/** Returns the step of a code that is right now; null where it is wrong. */
+export function totpStep(secret: string, code: string, nowMs: number): number | null {
   const now = Math.floor(nowMs / STEP_MS);
   for (let step = now - DRIFT; step <= now + DRIFT; step++) {
-    if (step > last && totpCode(secret, step) === code) return step;
+    if (totpCode(secret, step) === code) return step;
   }
   return null;
 }

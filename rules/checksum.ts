@@ -40,9 +40,9 @@ interface Row extends Mark {
 }
 
 /**
- * A running hash of what the engine decides, in the transaction that writes it: the hash before, the number of the block,
- * and each decision in its order. It keeps nothing in memory between two transactions. Blocks that decide nothing are not
- * in it, so it does not depend on how blocks are grouped into transactions.
+ * A running hash of what the engine decides, in the transaction that writes it: the hash before, the number of the
+ * block, and each decision in its order. It keeps nothing in memory between two transactions. Blocks that decide
+ * nothing are not in it, so it does not depend on how blocks are grouped into transactions.
  */
 export class Checksum {
   readonly #sql: ReturnType<typeof statementsOf>;

@@ -40,14 +40,12 @@ export {
 } from './checksum.ts';
 export {
   type BlockEffects,
-  createConsumerStore,
   createRulesConsumer,
   type Effects,
-  type Progress,
-  RULES_SCHEMA,
   type RulesConsumer,
   type TransitionContext,
 } from './consumer.ts';
+export { createConsumerStore, type Progress, RULES_SCHEMA } from './consumer-store.ts';
 export {
   createRuleEngine,
   EXPLAIN_REASONS,

@@ -26,8 +26,8 @@ export interface RuleWriter {
   /** Throws `mistakes` with all problems of the text, `conflict` where a rule has this id. */
   create(draft: RuleDraft, author: RuleAuthor): RuleControl;
   /**
-   * Writes a new version. Throws `mistakes`, `not-found`, `forbidden` for a rule from a file, `precondition` where it is
-   * at none of the versions of `ifMatch` (null: any).
+   * Writes a new version. Throws `mistakes`, `not-found`, `forbidden` for a rule from a file, `precondition` where it
+   * is at none of the versions of `ifMatch` (null: any).
    */
   change(id: string, draft: RuleDraft, ifMatch: readonly string[] | null, author: RuleAuthor): RuleControl;
   /** Deletes a rule. Throws as `change` does. */

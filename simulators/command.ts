@@ -25,6 +25,9 @@ export interface SimulateFlags {
   readonly 'keep-time'?: boolean;
 }
 
+const REPLAY_ONLY = ['device', 'metric', 'profile', 'district', 'unit', 'zone', 'keep-time'] as const;
+const CITY_ONLY = ['devices', 'seed', 'faults', 'format', 'duration'] as const;
+
 /** The flags of a replay only. */
 export interface ReplayCommand {
   readonly file: string;
@@ -56,6 +59,12 @@ export interface Command {
 /** Reads the flags, with defaults from the environment. Throws a UsageError that names the flag. */
 export function readCommand(flags: SimulateFlags, env: NodeJS.ProcessEnv): Command {
   const { speed, duration: time, replay } = flags;
+  const without = replay === undefined ? REPLAY_ONLY : CITY_ONLY;
+  const vain = without.find((name) => flags[name] !== undefined && flags[name] !== false);
+  if (vain !== undefined)
+    throw new UsageError(
+      `--${vain} is for ${replay === undefined ? 'a replay: write --replay FILE, too' : 'a city, not for --replay'}`,
+    );
   const key = flags.key ?? env.LAMPPOST_ADMIN_KEY ?? '';
   if (key === '') throw new UsageError('--key KEY (or LAMPPOST_ADMIN_KEY) is needed to register devices');
   return {

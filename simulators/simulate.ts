@@ -1,14 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Clock, systemClock } from '../domain/index.ts';
+import { type Clock, LamppostError, systemClock } from '../domain/index.ts';
+import type { Connections, Traffic } from './city/connection.ts';
 import { readCityFolder } from './city/folder.ts';
 import { registerDevices } from './city/register.ts';
-import { CONVERSIONS, createReplay, parseRecording, type Recorded } from './city/replay.ts';
+import { CONVERSIONS, createReplay, parseRecording, type Recorded, type Replay } from './city/replay.ts';
 import { createSimulator, type SimulatorStats } from './city/simulator.ts';
 import { type Command, type ReplayCommand, readCommand, type SimulateFlags } from './command.ts';
 import { UsageError } from './flags.ts';
 
 const PROGRESS_MS = 2_000;
+const LOOK_MS = 1_000;
+/** Failed connections after which a broker that nobody has reached is given up. */
+const TRIES = 3;
 
 /** Clock, output and signal of the command; tests pass their own. */
 export interface SimulateDeps {
@@ -65,18 +69,45 @@ async function runCity(command: Command, deps: SimulateDeps, signal: AbortSignal
   const city = readCityFolder(command.city);
   const simulator = createSimulator(deps, { url, api, key, seed, devices, faults, format, speed, ...city });
   const progress = setInterval(() => command.progress && deps.err(lineOf(simulator.stats())), PROGRESS_MS);
+  const watch = watchConnections(url, simulator.stats, deps.err);
   try {
     await simulator.start();
     deps.out(
       `${devices} devices in ${city.districts.length} districts are connecting to ${url}, ${speed}x, seed ${seed}`,
     );
-    await sleep(command.durationMs ?? 2 ** 31 - 1, undefined, { signal }).catch(() => {});
+    const ends = AbortSignal.any([signal, watch.givenUp]);
+    await sleep(command.durationMs ?? 2 ** 31 - 1, undefined, { signal: ends }).catch(() => {});
   } finally {
+    watch.stop();
     clearInterval(progress);
     await simulator.stop();
   }
+  watch.givenUp.throwIfAborted();
   deps.out(lineOf(simulator.stats()));
   return simulator.stats().acknowledged > 0 ? 0 : 1;
+}
+
+/**
+ * Prints one line when no device is connected any more, and one when the first is again. `givenUp` aborts with an error
+ * that names the reason where the broker cannot be reached from the beginning.
+ */
+function watchConnections(url: string, look: () => Connections & Traffic, err: (line: string) => void) {
+  const giving = new AbortController();
+  let state: 'new' | 'connected' | 'lost' = 'new';
+  const timer = setInterval(() => {
+    const { connected, acknowledged, errors, lastError } = look();
+    if (connected > 0) {
+      if (state === 'lost') err(`simulate: ${connected} devices are connected again`);
+      state = 'connected';
+    } else if (state === 'connected' || (state === 'new' && acknowledged > 0)) {
+      err(`simulate: no device is connected to ${url} any more; they go on trying`);
+      state = 'lost';
+    } else if (state === 'new' && errors >= TRIES)
+      giving.abort(
+        new LamppostError('busy', `no device can connect to ${url} (${lastError}); --url is where devices publish`),
+      );
+  }, LOOK_MS);
+  return { givenUp: giving.signal, stop: () => clearInterval(timer) };
 }
 
 function lineOf(stats: SimulatorStats): string {
@@ -105,12 +136,13 @@ async function replay(
   const [credentials] = await registerDevices(command, [device]);
   const { url, speed } = command;
   const { metric, keepTime } = wanted;
-  const job = createReplay(deps, {
+  const watch = watchConnections(url, () => job.stats(), deps.err);
+  const job: Replay = createReplay(deps, {
     url,
     metric,
     recorded,
     keepTime,
-    signal,
+    signal: AbortSignal.any([signal, watch.givenUp]),
     device: credentials!,
     ...(speed !== undefined && { speed }),
   });
@@ -122,8 +154,10 @@ async function replay(
   try {
     await job.run();
   } finally {
+    watch.stop();
     clearInterval(progress);
   }
+  watch.givenUp.throwIfAborted();
   deps.out(line());
   return job.stats().acknowledged === recorded.length || signal.aborted ? 0 : 1;
 }

@@ -41,8 +41,8 @@ export interface Backups {
   /** The backup that runs, or the last one since the process started; null where there was none. */
   last(): BackupJob | null;
   /**
-   * When the newest complete backup began, of those in the folder at the start and those since; epoch ms, 0 where there is
-   * none. Those of the start are known a moment after it.
+   * When the newest complete backup began, of those in the folder at the start and those since; epoch ms, 0 where there
+   * is none. Those of the start are known a moment after it.
    */
   newestMs(): number;
   /**

@@ -42,7 +42,9 @@ export function damageOf(path: string, why: string, cause?: unknown): LamppostEr
   );
 }
 
-/** Runs a step that reads a file when it is opened. Throws `damaged` with the name of the file where that is damaged. */
+/**
+ * Runs a step that reads a file when it is opened. Throws `damaged` with the name of the file where that is damaged.
+ */
 export function readingFile<T>(path: string, work: () => T): T {
   try {
     return work();

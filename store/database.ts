@@ -20,9 +20,9 @@ interface OpenOptions {
 
 /**
  * Opens or creates a file for its one writer, in WAL mode and with `synchronous=FULL`: what is committed survives a
- * power loss, also where an earlier process met an fsync that failed. Only its owner may read it. Migrates its tables to
- * the newest version. Throws `disk` where the file cannot be opened or written, `damaged` where its content is not what
- * it was, `too-new` where a newer Lamppost wrote it.
+ * power loss, also where an earlier process met an fsync that failed. Only its owner may read it. Migrates its tables
+ * to the newest version. Throws `disk` where the file cannot be opened or written, `damaged` where its content is not
+ * what it was, `too-new` where a newer Lamppost wrote it.
  */
 export function openDatabase(path: string, { schemas, pageSize = 4096 }: OpenOptions): DatabaseSync {
   let db: DatabaseSync | null = null;

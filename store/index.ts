@@ -25,4 +25,4 @@ export {
   restoreBackup,
 } from './restore.ts';
 export { sealFolder, sealsIn, unsealFolder } from './seal.ts';
-export { freeBytes, lacksSpace, makeDataFolder } from './space.ts';
+export { freeBytes, lacksSpace, makeDataFolder, makeFolder } from './space.ts';

@@ -18,8 +18,9 @@ export interface FolderLock {
 }
 
 /**
- * Takes a data folder for this process. The lock is one of the operating system on an open file (SQLite's): it ends with
- * the process however that ends, and no number of a process is compared. Throws `conflict` where another process has it.
+ * Takes a data folder for this process. The lock is one of the operating system on an open file (SQLite's): it ends
+ * with the process however that ends, and no number of a process is compared. Throws `conflict` where another process
+ * has it.
  */
 export function lockFolder(dir: string, nowMs: number): FolderLock {
   const db = openLocked(dir);

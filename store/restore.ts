@@ -7,6 +7,7 @@ import { LamppostError, type ShapeOf } from '../domain/index.ts';
 import { folderOnDisk, sealed } from './copy.ts';
 import { diskFault } from './database.ts';
 import { PRIVATE_FILE, PRIVATE_FOLDER } from './private.ts';
+import { makeFolder } from './space.ts';
 
 /** The file that marks a folder as a complete backup; it is written last. */
 export const MANIFEST = 'manifest.json';
@@ -69,7 +70,8 @@ const UNFINISHED = 'restore-unfinished';
 /**
  * Copies a backup into a data folder that is empty or does not exist yet, checks every byte of the copies against the
  * manifest and every SQLite file for integrity, and returns the manifest. Throws `invalid` where the backup is
- * incomplete or damaged, `conflict` where the data folder is not empty, `disk` where it cannot be written; then it
+ * incomplete or damaged, `conflict` where the data folder is not empty, `config` where it cannot be made, `disk` where
+ * it cannot be written; then it
  * leaves nothing in it. `complete` does the rest of a restore: until it resolves, the folder counts as unfinished.
  */
 export async function restoreBackup(
@@ -80,9 +82,9 @@ export async function restoreBackup(
   const manifest = await readManifest(from);
   if (existsSync(to) && (await readdir(to)).length > 0)
     throw new LamppostError('conflict', `${to} is not empty: restore into a folder of its own, then start over that`);
+  makeFolder(to, '--data');
   const unfinished = join(to, UNFINISHED);
   try {
-    await mkdir(to, { recursive: true, mode: PRIVATE_FOLDER });
     await writeFile(unfinished, `from ${from}\n`, { flush: true, mode: PRIVATE_FILE });
     for (const file of manifest.files) await restoreFile(file, from, to);
     for (const path of new Set(manifest.files.map(({ name }) => dirname(join(to, name))))) await folderOnDisk(path);

@@ -10,17 +10,21 @@ const NEEDED = 8 * 1024 ** 2;
 const MIB = 1024 ** 2;
 
 /**
- * Makes a data folder, for its owner only, and the folders above it. Throws `config` with one sentence where that is not
- * possible, or where this user may not write there.
+ * Makes a data folder, for its owner only, and the folders above it. Throws `config` with one sentence where that is
+ * not possible, or where this user may not write there.
  */
 export function makeDataFolder(dir: string): void {
+  makeFolder(dir, 'LAMPPOST_DATA', 'LAMPPOST_DATA or --data');
+}
+
+/** Makes the folder of a setting, as `makeDataFolder` does; `others` says how to name another one. */
+export function makeFolder(dir: string, setting: string, others = setting): void {
   try {
     makeFolders(dir);
     accessSync(dir, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
     const why = WHY[(cause as NodeJS.ErrnoException).code ?? ''] ?? (cause as Error).message;
-    const message = `LAMPPOST_DATA: ${dir} ${why}; name another folder with LAMPPOST_DATA or --data`;
-    throw new LamppostError('config', message, { cause });
+    throw new LamppostError('config', `${setting}: ${dir} ${why}; name another folder with ${others}`, { cause });
   }
 }
 

@@ -15,7 +15,7 @@ export const TICKET_REASONS = {
   'alert-resolved': 'the last firing alert of an open ticket resolved',
   'others-still-fire': 'the alert resolved, and others of the same ticket still fire',
   'confirm-on-site': 'the alert resolved, and a person has to check on site first',
-  'work-under-way': 'the alert ended with its rule or device, and somebody works on its ticket',
+  'work-under-way': 'an alert ended with its rule or device, and somebody works on its ticket',
   'reported-otherwise': 'the alert resolved, and a citizen reported something that no sensor measures',
   'parts-open': 'the alert resolved, and other departments still have a part of its ticket',
   'ended-while-waiting': 'the alert resolved before it had a ticket',
@@ -107,6 +107,8 @@ export interface TicketContext extends Lookups {
   othersFire(): boolean;
   /** Whether other departments have an open part of the open ticket. */
   partsOpen(): boolean;
+  /** Whether another alert of the open ticket ended with its rule or device. */
+  endedUnseen(): boolean;
   /** Whether a citizen reported something about the open ticket that no sensor measures. */
   reportedOtherwise(): boolean;
   /** How the service of the open ticket says that it ends. */
@@ -132,13 +134,14 @@ export function isUnderWay({ status, party, assignee, reports }: Ticket): boolea
 
 function decideResolved(
   { because }: Pick<Transition, 'because'>,
-  { open: ticket, waits, resolution, othersFire, partsOpen, reportedOtherwise }: TicketContext,
+  { open: ticket, waits, resolution, othersFire, partsOpen, endedUnseen, reportedOtherwise }: TicketContext,
 ): TicketDecision {
   if (ticket === null && waits) return { kind: 'forget', reason: 'ended-while-waiting' };
   if (ticket === null) return { kind: 'none', reason: 'nothing-open' };
   if (othersFire()) return { kind: 'calm', reason: 'others-still-fire', ticket };
   if (partsOpen()) return { kind: 'confirm', reason: 'parts-open', ticket };
-  if (because !== undefined && isUnderWay(ticket)) return { kind: 'confirm', reason: 'work-under-way', ticket };
+  if (isUnderWay(ticket) && (because !== undefined || endedUnseen()))
+    return { kind: 'confirm', reason: 'work-under-way', ticket };
   if (resolution === 'confirm') return { kind: 'confirm', reason: 'confirm-on-site', ticket };
   if (reportedOtherwise()) return { kind: 'confirm', reason: 'reported-otherwise', ticket };
   return { kind: 'resolve', reason: 'alert-resolved', ticket };

@@ -14,12 +14,12 @@ interface Parts {
 const LISTED = 10;
 
 /**
- * Does the oldest thing that is due, once, as at the time at which it was due; returns every new version of a ticket,
- * null where nothing is due. What came due while the server was stopped is done afterwards, in its order. The caller
- * holds the transaction.
+ * Does the oldest thing that was due at a moment, once, as at the time at which it was due; returns every new version
+ * of a ticket, null where nothing was. What came due while the server was stopped is done afterwards, in its order.
+ * The caller holds the transaction.
  */
-export function doNextDue(parts: Parts, nowMs: number, city: TicketCity): readonly Ticket[] | null {
-  const what = parts.due.take(nowMs);
+export function doNextDue(parts: Parts, atMs: number, nowMs: number, city: TicketCity): readonly Ticket[] | null {
+  const what = parts.due.take(atMs);
   if (what === null) return null;
   const ticket = parts.tickets.get(what.ticket);
   return ticket === null ? [] : doDue(parts, ticket, what, { atMs: what.atMs, nowMs, city });

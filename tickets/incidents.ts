@@ -30,7 +30,7 @@ export interface IncidentOutcome {
 /** A ticket of alerts that had waited: it opened for them, or they joined it. */
 export interface Released {
   readonly ticket: Ticket;
-  readonly alerts: readonly { readonly rule: string; readonly group: string }[];
+  readonly alerts: readonly Pick<Wait, 'rule' | 'group' | 'opening'>[];
   readonly changes: readonly Ticket[];
 }
 
@@ -61,6 +61,7 @@ export function createIncidents(parts: PlacementParts): Incidents {
       waits: open === null && waits.get(id, group) !== null,
       othersFire: () => open !== null && tickets.firing(open.id, transition).count > 0,
       partsOpen: () => open !== null && tickets.openParts(open.id).length > 0,
+      endedUnseen: () => open !== null && tickets.endedUnseen(open.id),
       reportedOtherwise: () => open !== null && tickets.hasUnmeasured(open.id),
       // The rule may name another service by now, or none.
       resolution: city.services.get(open?.service ?? '')?.resolution ?? 'auto',
@@ -73,8 +74,8 @@ export function createIncidents(parts: PlacementParts): Incidents {
   }
 
   /** An alert that has ended ends in every ticket that lists it. */
-  function ended({ rule, group }: Transition): void {
-    tickets.endAlert(rule, group);
+  function ended({ rule, group, because }: Transition): void {
+    tickets.endAlert(rule, group, because !== undefined);
     explainable.remove(rule, group);
   }
 
@@ -199,8 +200,7 @@ export function createIncidents(parts: PlacementParts): Incidents {
     return [...others, ...releasedOf(waiting, [...changes, ...folded])];
   }
 
-  function releasedOf(waiting: readonly Wait[], changes: readonly Ticket[]): Released[] {
-    const alerts = waiting.map(({ rule, group }) => ({ rule, group }));
+  function releasedOf(alerts: readonly Wait[], changes: readonly Ticket[]): Released[] {
     const ticket = changes.at(-1) ?? tickets.findOpen(alerts[0]!.rule, alerts[0]!.group);
     return ticket === null ? [] : [{ ticket, alerts, changes }];
   }

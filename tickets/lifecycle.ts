@@ -52,7 +52,10 @@ export const ACTIONS = [
 export const TICKET_ACTIONS = [...ACTIONS, 'reply', 'split', 'rate', 'write', 'not-fixed'] as const;
 export type TicketAction = (typeof TICKET_ACTIONS)[number];
 
-/** Who acts: a key or a person, the rule of an alert, the clock (something came due), or the citizen who reported the ticket. */
+/**
+ * Who acts: a key or a person, the rule of an alert, the clock (something came due), or the citizen who reported the
+ * ticket.
+ */
 export type Actor =
   | KeyActor
   | PersonActor

@@ -7,13 +7,14 @@ import { isOpen } from './lifecycle.ts';
 export const OVERSIGHT_KEYS = ['department', 'service', 'district', 'week'] as const;
 export type OversightKey = (typeof OVERSIGHT_KEYS)[number];
 
-/** Selects tickets by their opening (epoch ms, [from, to)), and says what they are grouped by. */
+/** Selects tickets: by their opening (epoch ms, [from, to)), and by what they are about. */
 export interface OversightQuery {
   readonly fromMs?: number;
   readonly toMs?: number;
   /** Only those that these departments are responsible for; null: all. */
   readonly departments?: readonly string[] | null;
-  readonly by: readonly OversightKey[];
+  readonly service?: string;
+  readonly district?: string;
   /** The IANA zone in which weeks begin on Monday. */
   readonly timezone: string;
 }
@@ -52,7 +53,16 @@ export interface Oversight {
    * Returns the lines in the order of their keys, the newest week first. Other work of the thread runs in between.
    * Throws the signal's reason where that aborts.
    */
-  read(query: OversightQuery, signal?: AbortSignal): Promise<OversightLine[]>;
+  read(
+    query: OversightQuery & { readonly by: readonly OversightKey[] },
+    signal?: AbortSignal,
+  ): Promise<OversightLine[]>;
+  /** Returns the same for several groupings, by one reading. */
+  readEach(
+    query: OversightQuery,
+    groupings: readonly (readonly OversightKey[])[],
+    signal?: AbortSignal,
+  ): Promise<OversightLine[][]>;
 }
 
 /** Rows of one query: a few milliseconds, so that nothing else on this thread waits longer. */
@@ -61,7 +71,7 @@ const ROWS = 500;
 // The first change by a person out of `open` counts as acknowledged. An alert that ended by itself was not.
 const PAGE = `
   select n, department, service, district, status, relation, opened_at, due_at, resolved_at, reopened, stars,
-    (select case when "by" glob 'key:*' then at end from ticket_changes
+    (select case when "by" glob 'key:*' or "by" glob 'person:*' then at end from ticket_changes
       where ticket = tickets.id and "from" = 'open' and "to" <> 'open' order by ordinal limit 1) as noticed_at
   from tickets
   where (opened_at, n) > (?1, ?2) and opened_at < ?3 and (?4 is null or department in (select value from json_each(?4)))
@@ -70,23 +80,29 @@ const PAGE = `
 /** Returns the reader of a file that has `TICKET_SCHEMA`. */
 export function createOversight(db: DatabaseSync, clock: Clock): Oversight {
   const page = db.prepare(PAGE);
-  return {
-    async read({ fromMs, toMs, departments = null, by, timezone }, signal) {
-      const lines = createLines(by, createWeeks(timezone), clock.now());
+  const oversight: Oversight = {
+    read: async ({ by, ...query }, signal) => (await oversight.readEach(query, [by], signal))[0]!,
+    async readEach({ fromMs, toMs, departments = null, service, district, timezone }, groupings, signal) {
+      const weekOf = createWeeks(timezone);
+      const all = groupings.map((by) => createLines(by, weekOf, clock.now()));
+      // Not by the query: a page of a few is as soon read as one of all, wherever they are.
+      const isAbout = (row: Row) =>
+        row.service === (service ?? row.service) && row.district === (district ?? row.district);
       const end = toMs === undefined ? AFTER_ALL : isoOf(toMs);
       let [at, n] = [fromMs === undefined ? '' : isoOf(fromMs), -1];
       for (;;) {
         // A cursor that stays open would show other readers of the connection an old state.
         const rows = page.all(at, n, end, departments && JSON.stringify(departments));
-        for (const row of rows) lines.add(row);
+        for (const row of rows.filter(isAbout)) for (const lines of all) lines.add(row);
         const last = rows.at(-1);
-        if (last === undefined || rows.length < ROWS) return lines.all();
+        if (last === undefined || rows.length < ROWS) return all.map((lines) => lines.all());
         [at, n] = [String(last.opened_at), Number(last.n)];
         await new Promise((resolve) => setImmediate(resolve));
         signal?.throwIfAborted();
       }
     },
   };
+  return oversight;
 }
 
 const AFTER_ALL = '~';

@@ -94,11 +94,11 @@ export function createPlacement(parts: PlacementParts): Placement {
     );
     const alerts = candidates.map(({ opening: { transition } }) => alertOf(transition));
     const ticket = { ...single, ...titles, severity };
-    candidates.forEach(remember);
+    candidates.forEach(keep);
     return writer.open({ ticket, atMs, resolveMs: opening.resolveMs, alerts, extras: { gatherKey } }, service, city);
   }
 
-  function remember({ opening, labels, city }: Candidate): void {
+  function keep({ opening, labels, city }: Candidate): void {
     const { rule, group, atMs: sinceMs } = opening.transition;
     if (isExplainable(labels, city)) explainable.put({ rule, group, sinceMs, labels, opening });
   }
@@ -108,7 +108,7 @@ export function createPlacement(parts: PlacementParts): Placement {
     const { opening, service, atMs, city } = candidate;
     const { transition } = opening;
     tickets.attach(ticket.id, { ...alertOf(transition), noted: false });
-    remember(candidate);
+    keep(candidate);
     if (!due.has(ticket.id, 'joined')) {
       const dueMs = atMs + (service.gathering?.waitMs ?? 0);
       due.add(ticket.id, [{ kind: 'joined', n: 0, atMs: dueMs, on: null, to: null }]);
@@ -123,7 +123,7 @@ export function createPlacement(parts: PlacementParts): Placement {
     const { transition } = candidate.opening;
     if (!tickets.rebind(ticket.id)) return open([candidate]);
     tickets.setAlert(transition.rule, transition.group, { state: 'firing', severity: transition.severity });
-    remember(candidate);
+    keep(candidate);
     const again = tickets.get(ticket.id)!;
     const { highest } = tickets.firing(ticket.id);
     return writer.change(again, { ...reopeningOf(again, transition, highest), atMs: candidate.atMs }, candidate.city);

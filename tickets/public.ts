@@ -165,7 +165,9 @@ function placeAfter(after: string | null, from: string): ChangePlace {
 /** What is said of a request after it was done does not count as a change of it. */
 const CHANGED = 'coalesce(resolved_at, updated_at)';
 
-/** Returns the given filters as `and …` conditions. But for ids, none uses an index: a piece is found by its numbers. */
+/**
+ * Returns the given filters as `and …` conditions. But for ids, none uses an index: a piece is found by its numbers.
+ */
 function conditions(db: DatabaseSync, query: RequestQuery): { sql: string; params: SQLInputValue[] } {
   const oneOf = (values: readonly string[] | undefined) => values && JSON.stringify(values);
   const wanted = [

@@ -96,8 +96,8 @@ export type TicketCounts = ShapeOf<typeof TicketCountsSchema>;
 export interface TicketReader {
   get(id: string): Ticket | null;
   /**
-   * Reports whether one of some departments or parties may see a ticket: it is or was responsible, does or may take the work, was
-   * notified, or has a part.
+   * Reports whether one of some departments or parties may see a ticket: it is or was responsible, does or may take the
+   * work, was notified, or has a part.
    */
   sees(parties: readonly string[], id: string): boolean;
   /**
@@ -237,7 +237,9 @@ interface Wanted extends Omit<TicketQuery, 'limit' | 'after' | 'sort'> {
 /** What `q` looks at. What citizens wrote is in another file. */
 const TEXTS = ['id', 'title', 'title_zh', '"group"', 'asset'];
 
-/** Returns the filters as `and …` conditions: of a few thousand rows at once, so that none needs an index of its own. */
+/**
+ * Returns the filters as `and …` conditions: of a few thousand rows at once, so that none needs an index of its own.
+ */
 function wantedOf(
   db: DatabaseSync,
   { bbox, near, q, ...filters }: Omit<TicketQuery, 'limit' | 'after' | 'sort' | 'seenBy'>,

@@ -104,8 +104,8 @@ export class Reporters {
     const wrote = { atMs: this.#clock.now(), action: 'wrote', note: 'a citizen wrote', ...named } as const;
     const city = this.#city();
     const whole = ticket.relation === 'report' ? this.#tickets.get(ticket.parent!) : null;
-    const told = whole === null ? [] : this.#writer.change(whole, { ...wrote, by: `reporter:${ticket.id}` }, city);
-    return [...told, ...this.#writer.change(ticket, { ...wrote, by: 'reporter' }, city)];
+    const changed = whole === null ? [] : this.#writer.change(whole, { ...wrote, by: `reporter:${ticket.id}` }, city);
+    return [...changed, ...this.#writer.change(ticket, { ...wrote, by: 'reporter' }, city)];
   }
 
   #isReporter(id: string, hash: Uint8Array | null): boolean {

@@ -285,6 +285,12 @@ const GATEWAYS = `
 /** What a citizen named the thing by, as a short hash. */
 const THINGS = 'alter table tickets add column thing text;';
 
+/** Finds the next silence that ends. */
+const ENDS = 'create index silences_unended on silences (ends_ms) where announced < 2;';
+
+/** Whether an alert ended with its rule or device, so that nothing says that its cause is over. */
+const UNSEEN = 'alter table ticket_alerts add column unseen integer not null default 0;';
+
 /** The tables of the tickets, as the steps that lead to them. */
 export const TICKET_SCHEMA: RoomSchema = {
   room: 'tickets',
@@ -302,5 +308,7 @@ export const TICKET_SCHEMA: RoomSchema = {
     ASSETS,
     GATEWAYS,
     THINGS,
+    ENDS,
+    UNSEEN,
   ],
 };

@@ -37,7 +37,7 @@ import { createSilenceNews, type SilenceChange, type SilenceNews } from './silen
 import { createSilenceStore, type Silence, type SilenceStore } from './silence-store.ts';
 import { createMove } from './steps.ts';
 import { createTicketStore, type TicketExtras, type TicketStore } from './store.ts';
-import { createWaitStore } from './waits.ts';
+import { createWaitStore, type WaitStore } from './waits.ts';
 import { type TicketCity, TicketWriter } from './writer.ts';
 
 /** A ticket that a citizen or an operator requests. */
@@ -96,6 +96,7 @@ export class TicketService {
   readonly incidents: Incidents;
   readonly silences: SilenceStore;
   readonly reporters: Reporters;
+  readonly #waits: Pick<WaitStore, 'nextGatheredMs'>;
   readonly #news: SilenceNews;
   readonly #tickets: TicketStore;
   readonly #due: ReturnType<typeof createDueStore>;
@@ -112,6 +113,7 @@ export class TicketService {
     const writer = new TicketWriter({ tickets, due });
     const silences = createSilenceStore(db);
     const waits = createWaitStore(db);
+    this.#waits = waits;
     const explainable = createExplainableStore(db);
     this.incidents = createIncidents({ tickets, waits, due, silences, writer, firing, explainable });
     this.silences = silences;
@@ -145,6 +147,13 @@ export class TicketService {
     const tiers = city.services.get(before.service)?.offers ?? [];
     const n = tiers.findIndex(({ to }) => to === before.offer?.to) + 1;
     return [...changes, ...this.#writer.offer(changes.at(-1)!, n, { atMs, city })];
+  }
+
+  /** Adds what a rule has to say to the history of a ticket; the same words once. */
+  remark(id: string, by: string, note: string): Ticket[] {
+    const ticket = this.#tickets.existing(id);
+    if (ticket.history.some((entry) => entry.note === note)) return [];
+    return this.#writer.change(ticket, { atMs: this.#clock.now(), by, action: 'commented', note }, this.#city());
   }
 
   /** Opens the ticket of a request; near an open ticket of the same service, as another report of that one. */
@@ -216,9 +225,19 @@ export class TicketService {
     return this.incidents.hasReleases(nowMs, city) || this.#news.isDue(nowMs, city);
   }
 
-  /** Does the oldest thing that is due, once; null where nothing is due. */
-  doNextDue(nowMs: number, city: TicketCity): readonly Ticket[] | null {
-    return doNextDue({ tickets: this.#tickets, due: this.#due, writer: this.#writer }, nowMs, city);
+  /**
+   * Returns when the next thing comes due whose time is known: a deadline, the end of a silence, or that of a
+   * gathering; null where there is none.
+   */
+  nextDueMs(): number | null {
+    const times = [this.#due.nextMs(), this.silences.nextEndMs(), this.#waits.nextGatheredMs()];
+    const known = times.filter((ms) => ms !== null);
+    return known.length === 0 ? null : Math.min(...known);
+  }
+
+  /** Does the oldest deadline that was due at a moment, once; null where none was. */
+  doNextDue(atMs: number, nowMs: number, city: TicketCity): readonly Ticket[] | null {
+    return doNextDue({ tickets: this.#tickets, due: this.#due, writer: this.#writer }, atMs, nowMs, city);
   }
 
   /** Returns what happened to silences and was not announced yet, each once. */

@@ -20,7 +20,9 @@ export interface SilenceNews {
   take(nowMs: number, city: Pick<City, 'calendars'>): SilenceChange[];
 }
 
-/** The time before its end, or before its calendar goes off, at which a silence that holds tickets back is announced. */
+/**
+ * The time before its end, or before its calendar goes off, at which a silence that holds tickets back is announced.
+ */
 const WARNING_MS = 15 * MINUTE_MS;
 
 /** Returns what is announced of the silences of a state file. */

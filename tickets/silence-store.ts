@@ -64,6 +64,8 @@ export interface SilenceStore {
   /** Returns the silences that were created, and those that have ended, since the last call. */
   takeCreated(): Silence[];
   takeEnded(nowMs: number): Silence[];
+  /** Returns when the next one ends whose end was not taken yet, epoch ms; null where there is none. */
+  nextEndMs(): number | null;
   /** Returns the end that the last warning was about, epoch ms; 0 where there was none. */
   warnedOf(id: string): number;
   warn(id: string, endMs: number): void;
@@ -97,6 +99,7 @@ export function createSilenceStore(db: DatabaseSync): SilenceStore {
   const ended = db.prepare(
     'select * from silences where announced = 1 and (ends_ms <= ? or ends_ms <= starts_ms) order by ends_ms, n',
   );
+  const next = db.prepare('select min(ends_ms) as ms from silences where announced < 2');
   const announce = db.prepare('update silences set announced = announced + 1 where id = ?');
   const warned = db.prepare('select warned_ms as ms from silences where id = ?');
   const warn = db.prepare('update silences set warned_ms = ?2 where id = ?1');
@@ -129,6 +132,7 @@ export function createSilenceStore(db: DatabaseSync): SilenceStore {
     hasNews: (nowMs) => created.get() !== undefined || ended.get(nowMs) !== undefined,
     takeCreated: () => announced(created.all()),
     takeEnded: (nowMs) => announced(ended.all(nowMs)),
+    nextEndMs: () => (next.get()?.ms as number | null) ?? null,
     warnedOf: (id) => Number(warned.get(id)?.ms ?? 0),
     warn: (id, endMs) => void warn.run(id, endMs),
   };

@@ -6,6 +6,7 @@ import {
   LamppostError,
   type Page,
   requireName,
+  SEVERITIES,
   type Ticket,
 } from '../domain/index.ts';
 import { calendarOf } from './deadlines.ts';
@@ -89,7 +90,8 @@ function checkNames(
   { city, ruleIds, device: deviceOf }: Pick<Parts<unknown>, 'city' | 'ruleIds' | 'device'>,
 ): void {
   const { districts, profiles, services, departments, calendars } = city();
-  const known = { district: districts, profile: profiles, service: services, department: departments, rule: ruleIds() };
+  const ofCity = { district: districts, profile: profiles, service: services, department: departments };
+  const known = { ...ofCity, rule: ruleIds(), severity: SEVERITIES };
   for (const [key, names] of Object.entries(known)) {
     for (const name of matchers[key as keyof typeof known] ?? []) requireName(key, name, names);
   }

@@ -55,12 +55,20 @@ export interface TicketStore {
    * one.
    */
   update(ticket: Ticket): void;
-  /** Adds an alert to an open ticket: it no longer counts in one before. Throws (unique index) where another open ticket has the alert. */
+  /**
+   * Adds an alert to an open ticket: it no longer counts in one before. Throws (unique index) where another open ticket
+   * has the alert.
+   */
   attach(ticket: string, alert: JoiningAlert): void;
   /** Stores the state and severity of an alert of an open ticket; it counts in no other. */
   setAlert(rule: string, group: string, now: Pick<TicketAlert, 'state' | 'severity'>): void;
-  /** Stores that an alert has ended, also in tickets that ended before it. */
-  endAlert(rule: string, group: string): void;
+  /**
+   * Stores that an alert has ended, also in tickets that ended before it. `unseen`: with its rule or device, so that
+   * nothing says that its cause is over.
+   */
+  endAlert(rule: string, group: string, unseen?: boolean): void;
+  /** Reports whether an alert of a ticket has ended unseen. */
+  endedUnseen(ticket: string): boolean;
   /** Returns the alerts of a ticket that fire, without one of them. */
   firing(ticket: string, except?: Pick<TicketAlert, 'rule' | 'group'>): Firing;
   /** Reports whether an alert of a ticket fires. */
@@ -119,9 +127,12 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
     insert into ticket_alerts (ticket, ordinal, rule, "group", state, severity, since, attached, told)
     values (?1, (select coalesce(max(ordinal) + 1, 0) from ticket_alerts where ticket = ?1), ?2, ?3, ?4, ?5, ?6, 1, ?7)`);
   const setAlert = db.prepare(`
-    update ticket_alerts set state = ?, severity = ? where rule = ? and "group" = ? and attached = 1`);
+    update ticket_alerts set state = ?, severity = ?, unseen = 0 where rule = ? and "group" = ? and attached = 1`);
   const endAlert = db.prepare(
-    `update ticket_alerts set state = 'resolved' where rule = ? and "group" = ? and state = 'firing'`,
+    `update ticket_alerts set state = 'resolved', unseen = ?3 where rule = ?1 and "group" = ?2 and state = 'firing'`,
+  );
+  const unseen = db.prepare(
+    `select 1 from ticket_alerts where ticket = ? and state = 'resolved' and unseen = 1 limit 1`,
   );
   const firing = db.prepare(`
     select severity, count(*) as n from ticket_alerts
@@ -196,14 +207,15 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
       addChanges(ticket, before);
     },
     attach(ticket, { rule, group, state, severity, since, noted }) {
-      endAlert.run(rule, group);
+      endAlert.run(rule, group, 0);
       attach.run(ticket, rule, group, state, severity, since, noted ? 1 : 0);
     },
     setAlert(rule, group, { state, severity }) {
-      endAlert.run(rule, group);
+      endAlert.run(rule, group, 0);
       setAlert.run(state, severity, rule, group);
     },
-    endAlert: (rule, group) => void endAlert.run(rule, group),
+    endAlert: (rule, group, isUnseen = false) => void endAlert.run(rule, group, isUnseen ? 1 : 0),
+    endedUnseen: (ticket) => unseen.get(ticket) !== undefined,
     firing(ticket, { rule, group } = { rule: '', group: '' }) {
       const rows = firing.all(ticket, rule, group) as unknown as { severity: Severity; n: number }[];
       const highest = rows.map(({ severity }) => severity).reduce(higherOrNull, null);

@@ -41,6 +41,8 @@ export interface WaitStore {
   gatheringUntil(cause: string): number | null;
   /** Returns the keys of gathered alerts whose time is over, oldest first. */
   gathered(nowMs: number): string[];
+  /** Returns when the next gathered alerts become a ticket, epoch ms; null where there are none. */
+  nextGatheredMs(): number | null;
   /** Returns the causes of all that is inhibited or silenced. */
   causes(): readonly { readonly reason: WaitReason; readonly cause: string }[];
   /** Returns all that wait for a cause, oldest first. */
@@ -63,6 +65,7 @@ export function createWaitStore(db: DatabaseSync): WaitStore {
   const until = db.prepare("select min(due_ms) as ms from ticket_waits where reason = 'gathering' and cause = ?");
   const gathered = db.prepare(`
     select cause from ticket_waits where reason = 'gathering' group by cause having min(due_ms) <= ? order by min(due_ms), cause`);
+  const next = db.prepare("select min(due_ms) as ms from ticket_waits where reason = 'gathering'");
   const causes = db.prepare(
     "select distinct reason, cause from ticket_waits where reason <> 'gathering' order by 1, 2",
   );
@@ -89,6 +92,7 @@ export function createWaitStore(db: DatabaseSync): WaitStore {
     raiseSeverity: (rule, group, severity) => void raise.run(severity, rule, group),
     gatheringUntil: (cause) => (until.get(cause)?.ms as number | null) ?? null,
     gathered: (nowMs) => gathered.all(nowMs).map(({ cause }) => String(cause)),
+    nextGatheredMs: () => (next.get()?.ms as number | null) ?? null,
     causes: () => causes.all() as unknown as { reason: WaitReason; cause: string }[],
     of: (reason, cause) => of.all(reason, cause).map(waitOf),
     silencesToAnnounce: () => toAnnounce.all().map(({ cause }) => String(cause)),

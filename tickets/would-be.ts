@@ -17,7 +17,7 @@ import { titlesOf } from './wording.ts';
 const never = () => false;
 const NOTHING_OPEN = {
   ...{ ...ALONE, open: null, waits: false },
-  ...{ othersFire: never, partsOpen: never, reportedOtherwise: never },
+  ...{ othersFire: never, partsOpen: never, endedUnseen: never, reportedOtherwise: never },
   resolution: 'auto',
 } as const;
 

@@ -1,5 +1,6 @@
 import { addWorkingTime, type City, isoOf, type Service, type Ticket, type TicketAlert } from '../domain/index.ts';
 import { calendarOf, type DueStore, deadlinesOf, remindersOf } from './deadlines.ts';
+import { isUnderWay } from './decide.ts';
 import { type Change, changed, isOpen } from './lifecycle.ts';
 import type { TicketExtras, TicketStore } from './store.ts';
 
@@ -126,7 +127,7 @@ export class TicketWriter {
     if (typeof ms === 'number') this.#due.add(id, [{ kind, n: 0, atMs: atMs + ms, on: null, to: null }]);
   }
 
-  /** Reports of the same go to the other department with their ticket; departments that have a part hear of it. */
+  /** Reports of the same go to the other department with their ticket; departments that have a part are notified. */
   #handOver(before: Ticket, after: Ticket, { atMs, by }: Change, city: TicketCity): Ticket[] {
     const { department, formerDepartments } = after;
     const to = `from ${before.department} to ${department}`;
@@ -145,7 +146,7 @@ export class TicketWriter {
     });
   }
 
-  /** The whole's department hears when a part ends or opens again; with the last part the whole may end. */
+  /** The whole's department is notified when a part ends or opens again; with the last part the whole may end. */
   #noteInWhole(before: Ticket, after: Ticket, wanted: Change, city: TicketCity): Ticket[] {
     const { atMs, by, action } = wanted;
     const whole = this.#tickets.get(after.parent!);
@@ -155,13 +156,14 @@ export class TicketWriter {
     if (isOpen(before.status) === isOpen(after.status) || whole === null || !isOpen(whole.status)) return [];
     const part = `${after.id} (${after.department})`;
     const left = this.#tickets.openParts(whole.id).length;
-    const told = (note: string): Change => ({ atMs, by: 'clock', action: 'updated', note });
-    if (isOpen(after.status)) return this.change(whole, told(`the part ${part} is open again`), city);
-    if (left > 0) return this.change(whole, told(`the part ${part} is done, ${left} more to go`), city);
+    const updated = (note: string): Change => ({ atMs, by: 'clock', action: 'updated', note });
+    if (isOpen(after.status)) return this.change(whole, updated(`the part ${part} is open again`), city);
+    if (left > 0) return this.change(whole, updated(`the part ${part} is done, ${left} more to go`), city);
     const ended = whole.alertCount > 0 && this.#tickets.firing(whole.id).count === 0;
     const auto = city.services.get(whole.service)?.resolution === 'auto';
-    if (!ended || !auto || this.#tickets.hasUnmeasured(whole.id))
-      return this.change(whole, told(`the part ${part} is done, it was the last one`), city);
+    const unproven = isUnderWay(whole) && this.#tickets.endedUnseen(whole.id);
+    if (!ended || !auto || unproven || this.#tickets.hasUnmeasured(whole.id))
+      return this.change(whole, updated(`the part ${part} is done, it was the last one`), city);
     const note = `the part ${part} was the last one, and the alerts have ended`;
     return this.change(whole, { atMs, by: 'clock', action: 'resolved', to: 'resolved', note }, city);
   }

@@ -56,8 +56,8 @@ export interface Admission {
    */
   known(who: string, request: FastifyRequest, reply: FastifyReply): FastifyReply | null;
   /**
-   * Charges a wrong key or secret to the client's address. Returns after how many ms it may send another, 0 where it may
-   * now. A right one is never refused for the wrong ones.
+   * Charges a wrong key or secret to the client's address. Returns after how many ms it may send another, 0 where it
+   * may now. A right one is never refused for the wrong ones.
    */
   wrongKey(request: FastifyRequest): number;
 }

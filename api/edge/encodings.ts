@@ -37,8 +37,8 @@ function tooLarge(most: number): Error {
 }
 
 /**
- * Returns the charset that a Content-Type names (RFC 9110 §8.3.2), by its name in the Encoding Standard; `utf-8` where it
- * names none, null where nobody knows it.
+ * Returns the charset that a Content-Type names (RFC 9110 §8.3.2), by its name in the Encoding Standard; `utf-8` where
+ * it names none, null where nobody knows it.
  */
 export function charsetOf(contentType: string): string | null {
   const [, quoted, plain] = /;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;]*))/i.exec(contentType) ?? [];

@@ -22,12 +22,15 @@ export const PAGE_CSP =
 
 /**
  * The same for the console, whose map has a worker and pictures of its own making, and whose components make style
- * elements: those with this nonce count.
+ * elements: those with this nonce count. Where the city names tiles for its maps, their host may be asked for them, and
+ * no other.
  */
-export const pageCsp = (nonce: string) =>
-  PAGE_CSP.replace("style-src 'self'", `style-src 'self' 'nonce-${nonce}'`)
-    .replace('img-src', "worker-src 'self'; img-src")
-    .replace('data:;', 'data: blob:;');
+export function pageCsp(nonce: string, tiles: string | null): string {
+  const host = tiles === null ? '' : ` ${new URL(tiles).origin}`;
+  return PAGE_CSP.replace("style-src 'self'", `style-src 'self' 'nonce-${nonce}'`)
+    .replace("connect-src 'self'", `connect-src 'self'${host}`)
+    .replace("img-src 'self' data:", `worker-src 'self'; img-src 'self' data: blob:${host}`);
+}
 
 /** Browsers that came by https come by nothing else for a year (RFC 6797). */
 const HSTS = ['strict-transport-security', 'max-age=31536000; includeSubDomains'] as const;

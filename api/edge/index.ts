@@ -43,8 +43,8 @@ interface Parts {
 }
 
 /**
- * Adds what every request meets before its route, in this order: headers of the response, who asks (key, permission, rate),
- * then the bounds of the body, then those of expensive routes.
+ * Adds what every request meets before its route, in this order: headers of the response, who asks (key, permission,
+ * rate), then the bounds of the body, then those of expensive routes.
  */
 export function protect(app: FastifyInstance, parts: Parts, options: EdgeOptions): void {
   app.decorateRequest('source', '');

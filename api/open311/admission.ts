@@ -23,8 +23,8 @@ export interface RequestLimit {
 
 interface Senders {
   /**
-   * Whether they are strangers, of whom nobody answers for the others: some addresses that send as much as they may do
-   * not use up what is there for all, as the first request of each other address has room of its own.
+   * Whether they are strangers, of whom nobody is responsible for the others: some addresses that send as much as they
+   * may do not use up what is there for all, as the first request of each other address has room of its own.
    */
   readonly strangers: boolean;
 }
@@ -51,7 +51,10 @@ export function createRequestLimit(
   const count = (who: string) => counts.get(who) ?? 0;
   const add = (who: string, more: 1 | -1) => void counts.set(who, count(who) + more);
 
-  function tell(reply: FastifyReply, { left, seconds }: { readonly left: number; readonly seconds: number }): void {
+  function setLimits(
+    reply: FastifyReply,
+    { left, seconds }: { readonly left: number; readonly seconds: number },
+  ): void {
     reply.header('ratelimit-policy', `"requests";q=${perMinute};w=${WINDOW_MS / 1_000}`);
     reply.header('ratelimit', `"requests";r=${Math.max(0, left)};t=${seconds}`);
   }
@@ -64,13 +67,13 @@ export function createRequestLimit(
       const most = ADDRESSES * perMinute * (strangers && count(sender) === 0 ? FIRSTS : 1);
       const left = () => Math.min(perMinute - count(sender), most - count(key));
       if (left() <= 0) {
-        tell(reply, { left: 0, seconds });
+        setLimits(reply, { left: 0, seconds });
         const whose = count(sender) >= perMinute ? 'from your address with this api_key' : 'with this api_key';
         throw tooMany(whose, seconds);
       }
       add(key, 1);
       add(sender, 1);
-      tell(reply, { left: left(), seconds });
+      setLimits(reply, { left: left(), seconds });
     },
     declare(key, source, id, reply) {
       if (perMinute === 0) return;
@@ -78,7 +81,7 @@ export function createRequestLimit(
       const who = `${key} ${source} ${id}`;
       if (count(who) < Math.ceil(perMinute * DECLARED)) return add(who, 1);
       for (const other of [key, `${key} ${source}`]) if (count(other) > 0) add(other, -1);
-      tell(reply, { left: 0, seconds });
+      setLimits(reply, { left: 0, seconds });
       throw tooMany('from this device_id or account_id', seconds);
     },
   };

@@ -1,6 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type City, element, type LocalText, type Xml, xmlOf, xmlTextOf } from '../../domain/index.ts';
+import {
+  type City,
+  element,
+  type LocalText,
+  type ReportRefusal,
+  type Xml,
+  xmlOf,
+  xmlTextOf,
+} from '../../domain/index.ts';
 import type { CitizenOptions } from '../deps.ts';
 
 /** Path of GeoReport v2 below `/open311`. */
@@ -20,6 +28,8 @@ export const FormatSchema = z.object({ format: z.enum(['xml', 'json']) });
 export interface Fault {
   readonly code: 400 | 403 | 404 | 429 | 500 | 503;
   readonly description: string;
+  /** Why, where the citizen can fix it: an element that GeoReport v2 does not have. */
+  readonly reason?: ReportRefusal;
 }
 
 /** Thrown where a request is refused; `retryAfterS` is when it may be sent again. */
@@ -129,7 +139,9 @@ const MOST_FAULTS = 50;
 
 /** Sends the faults, up to a bound; the first one sets the status. */
 export function refuse(reply: FastifyReply, faults: readonly Fault[]): FastifyReply {
-  const errors = faults.slice(0, MOST_FAULTS).map(({ code, description }) => ({ code, description }));
+  const errors = faults
+    .slice(0, MOST_FAULTS)
+    .map(({ code, description, reason }) => ({ code, description, ...(reason && { reason }) }));
   return sendDocument(reply.code(faults[0]!.code), 'errors', errors);
 }
 

@@ -176,7 +176,8 @@ function faultOf(error: FastifyError, request: FastifyRequest): Fault {
     return { code: status === 403 || status === 404 ? status : 400, description };
   }
   if (error.statusCode === 415) return { code: 400, description: `send a form: ${URL_ENCODED} or multipart/form-data` };
-  if (error.code === 'FST_REQ_FILE_TOO_LARGE') return { code: 400, description: 'media: at most 5 MB' };
+  if (error.code === 'FST_REQ_FILE_TOO_LARGE')
+    return { code: 400, description: 'media: at most 5 MB', reason: 'bad-photo' };
   if (error.statusCode !== undefined && error.statusCode < 500) return { code: 400, description: error.message };
   request.log.error({ err: error }, 'a request failed');
   return { code: 500, description: 'internal error; the server log has the details' };

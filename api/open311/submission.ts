@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Report, Reporter } from '../../citizens/index.ts';
-import { type Asset, type City, districtAt, type Service, type ServiceAttribute } from '../../domain/index.ts';
+import {
+  type Asset,
+  type City,
+  districtAt,
+  type ReportRefusal,
+  type Service,
+  type ServiceAttribute,
+} from '../../domain/index.ts';
 import { Instant } from '../schema.ts';
 import { publicServices } from './documents.ts';
 import type { Form } from './form.ts';
@@ -31,7 +38,7 @@ export function submissionOf(
 ): Submission {
   const fields = new Map([...sent].map(([name, text]) => [name, LONG.has(name) ? text : inOneLine(text)]));
   const faults: Fault[] = [];
-  const wrong = (description: string) => void faults.push({ code: 400, description });
+  const wrong: Wrong = (description, reason) => void faults.push({ code: 400, description, ...(reason && { reason }) });
   const service = serviceIn(fields, city, faults);
   const { answers, faults: unanswered } = answersOf(service, attributes, city);
   const asset = service === null ? null : assetNamed(service, answers, city);
@@ -64,7 +71,7 @@ function inOneLine(text: string): string {
 }
 
 type Fields = Form['fields'];
-type Wrong = (description: string) => void;
+type Wrong = (description: string, reason?: ReportRefusal) => void;
 
 function serviceIn(fields: Fields, city: City, faults: Fault[]): Service | null {
   const code = fields.get('service_code');
@@ -75,6 +82,7 @@ function serviceIn(fields: Fields, city: City, faults: Fault[]): Service | null 
     faults.push({
       code: 404,
       description: `service_code: there is no service "${shown(code)}"; the city has ${codes}`,
+      reason: 'unknown-service',
     });
   return known.get(code ?? '') ?? null;
 }
@@ -101,7 +109,8 @@ function placeIn(
   const location = { lat: degrees('lat', lat, 90, wrong), lon: degrees('long', long, 180, wrong) };
   if (Number.isNaN(location.lat) || Number.isNaN(location.lon)) return nowhere;
   const district = districtAt(location, city.districts);
-  if (district === null) wrong(`lat, long: ${location.lat}, ${location.lon} is outside ${city.name.en}`);
+  if (district === null)
+    wrong(`lat, long: ${location.lat}, ${location.lon} is outside ${city.name.en}`, 'outside-the-city');
   return { ...nowhere, location, district: district ?? '' };
 }
 
@@ -109,7 +118,7 @@ function degrees(name: string, text: string | undefined, most: number, wrong: Wr
   const value = text === undefined ? Number.NaN : Number(text);
   if (Math.abs(value) <= most) return value;
   const found = text === undefined ? 'is missing beside the other' : `"${shown(text)}" is not a number`;
-  wrong(`${name}: ${found}; write degrees of WGS 84, between -${most} and ${most}`);
+  wrong(`${name}: ${found}; write degrees of WGS 84, between -${most} and ${most}`, 'bad-place');
   return Number.NaN;
 }
 
@@ -169,7 +178,8 @@ function answersOf(
     const texts = given.get(attribute.code) ?? [];
     const values = attribute.datatype === 'text' ? texts : texts.map(inOneLine);
     const wrong = faultOf(attribute, values) ?? assetFault(attribute, values, service!, city);
-    if (wrong !== null) faults.push({ code: 400, description: `attribute[${attribute.code}]: ${wrong}` });
+    if (wrong !== null)
+      faults.push({ code: 400, description: `attribute[${attribute.code}]: ${wrong}`, reason: 'wrong-answer' });
     else if (values.length > 0) answers[attribute.code] = attribute.datatype === 'multivaluelist' ? values : values[0]!;
   }
   return { answers, faults };

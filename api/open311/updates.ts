@@ -120,13 +120,13 @@ function wholeOfReport(
 
 function updateOf(change: RequestChange, whole: Ticket | null, language: Language): Value {
   const { ticket, version, to, at, action } = change;
-  const told = PUBLISHED.find((one) => one === action)!;
+  const published = PUBLISHED.find((one) => one === action)!;
   return {
     update_id: `${ticket}.${version}`,
     service_request_id: ticket,
     status: isOpen(to) ? 'OPEN' : 'CLOSED',
     updated_datetime: instantOf(at),
-    description: textOf(change, whole) ?? happened(told)[language],
+    description: textOf(change, whole) ?? happened(published)[language],
     media_url: null,
   };
 }
@@ -210,7 +210,8 @@ export async function cleaned(
   const photos: Photo[] = [];
   for (const file of files) {
     const photo = await clean(file, isStranger);
-    if (typeof photo === 'string') throw new Refused([{ code: 400, description: `media: ${PHOTO_FAULTS[photo]}` }]);
+    if (typeof photo === 'string')
+      throw new Refused([{ code: 400, description: `media: ${PHOTO_FAULTS[photo]}`, reason: 'bad-photo' }]);
     photos.push(photo);
   }
   return photos;

@@ -7,6 +7,10 @@ export const GeometrySchema = z.object({
   coordinates: z.array(z.unknown()),
 });
 
+export const MapSchema = z
+  .object({ tiles: z.string().nullable(), attribution: z.string() })
+  .describe('Raster tiles behind the districts; null: none');
+
 /** What the public page needs to know of the city. */
 export const PublicCity = z
   .object({
@@ -15,6 +19,7 @@ export const PublicCity = z
     licence: z.string(),
     contact: LocalTextSchema.nullable(),
     requests: z.boolean().describe('Whether anybody may request a service here, without a key'),
+    map: MapSchema,
     districts: z.array(z.object({ ...titled, geometry: GeometrySchema.describe('GeoJSON (RFC 7946)') })),
     metrics: z.array(MetricSchema.pick({ id: true, title: true, unit: true })),
     services: z.array(

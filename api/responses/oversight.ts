@@ -13,6 +13,8 @@ export const PublicOversight = z
   .object({
     ...about,
     from: z.iso.datetime(),
+    service: z.string().nullable().describe('The only service that is counted'),
+    district: z.string().nullable().describe('The only district that is counted'),
     departments: Titles,
     services: Titles,
     districts: Titles,

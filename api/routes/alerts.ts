@@ -15,7 +15,6 @@ export function alertRoutes(
   deps: Pick<ApiDeps, 'alerts' | 'rules' | 'devices' | 'held' | 'city' | 'events' | 'clock'>,
 ): void {
   const { alerts, rules, devices, held, city } = deps;
-  firedRoute(app, deps);
   const tags = ['alerts'];
   /** Why the alert's ticket waits; null where it does not. */
   const waitOf = (alert: { readonly rule: string; readonly group: string }) => {
@@ -27,6 +26,7 @@ export function alertRoutes(
     const own = boundTo(reach);
     return own === null ? undefined : rulesOf(own, rules, city());
   };
+  firedRoute(app, deps, ownRules);
   app.get(
     '/api/v1/alerts',
     {
@@ -102,11 +102,15 @@ const RuleFired = z
   .meta({ id: 'RuleFired', description: 'How often alerts of each rule fired; rules that never did are left out' });
 
 /** Not under `/api/v1/rules`, where it would hide a rule of this name. */
-function firedRoute(app: App, { events, clock }: Pick<ApiDeps, 'events' | 'clock'>): void {
+function firedRoute(
+  app: App,
+  { events, clock }: Pick<ApiDeps, 'events' | 'clock'>,
+  ownRules: (reach: Reach) => readonly string[] | undefined,
+): void {
   app.get(
     '/api/v1/alerts/fired',
     {
-      config: { permission: 'rules.read', concurrency: 'queries' },
+      config: { permission: 'alerts.read', concurrency: 'queries' },
       schema: {
         tags: ['alerts'],
         summary: 'Counts the alerts that fired in the last days, by rule, as far back as events are kept',
@@ -114,10 +118,11 @@ function firedRoute(app: App, { events, clock }: Pick<ApiDeps, 'events' | 'clock
         response: { 200: RuleFired },
       },
     },
-    async ({ query: { days } }) => {
+    async ({ query: { days }, reach }) => {
       const since = isoOf(clock.now() - days * DAY_MS);
-      const fired = await events.firedSince(since);
-      return { since, counts: [...fired].map(([rule, count]) => ({ rule, fired: count })) };
+      const own = ownRules(reach);
+      const fired = [...(await events.firedSince(since))].filter(([rule]) => own?.includes(rule) !== false);
+      return { since, counts: fired.map(([rule, count]) => ({ rule, fired: count })) };
     },
   );
 }

@@ -1,6 +1,7 @@
+import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { refuseReporter } from '../../citizens/index.ts';
-import { type Key, LamppostError, type Ticket } from '../../domain/index.ts';
+import { LamppostError, reachOf, type Ticket } from '../../domain/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { RatingResponse, ReporterResponse, RequestResponse } from '../responses/citizens.ts';
 import { found, Id } from '../schema.ts';
@@ -84,21 +85,25 @@ function requestRoute(app: App, { citizens, city, tickets }: Deps): void {
 
 function reporterRoutes(app: App, { citizens, city, tickets, log }: Deps): void {
   /**
-   * Returns the ticket. Throws `not-found`, and `forbidden` for all but operators of the responsible department and the
-   * city's admins.
+   * Returns the ticket. Throws `not-found`, also for those who do not see it, and `forbidden` for all but operators of
+   * the responsible department and the city's admins.
    */
-  function allowed(id: string, key: Key): Ticket {
-    const ticket = found(tickets.get(id), `ticket "${id}"`);
+  function allowed(id: string, { grants, key }: Pick<FastifyRequest, 'grants' | 'key'>): Ticket {
+    const ticket = seenTicket(tickets, id, reachOf(grants, 'tickets.read'));
     // A repeated report belongs to the department that has the first one now.
     const responsible = ticket.relation === 'report' ? (tickets.get(ticket.parent!) ?? ticket) : ticket;
-    const refusal = refuseReporter(key, responsible, city().departments.get(responsible.department)?.kind);
+    const { department } = responsible;
+    const refusal = refuseReporter(grants, responsible, city().departments.get(department)?.kind);
     if (refusal === null) return ticket;
     log.warn(
-      { ticket: id, key: key.id, department: key.department, refusal },
+      { ticket: id, key: key!.id, department: key!.department, refusal },
       'access to the reporter of a ticket was refused',
     );
-    const detail = `only operators of ${responsible.department} and the city's admins see who reported ${id}`;
-    throw new LamppostError('forbidden', detail, {
+    const who =
+      refusal === 'not-a-department'
+        ? `${department} is no department of the city: only the city's admins`
+        : `only operators of ${department} and the city's admins`;
+    throw new LamppostError('forbidden', `${who} see who reported ${id}`, {
       reason: refusal === 'not-your-department' ? 'not-your-ticket' : refusal,
     });
   }
@@ -113,9 +118,11 @@ function reporterRoutes(app: App, { citizens, city, tickets, log }: Deps): void 
         response: { 200: ReporterResponse },
       },
     },
-    async ({ key, params: { id } }) => {
+    async (request) => {
+      const { key, params } = request;
+      const { id } = params;
       const reporter = found(
-        citizens.reporter(allowed(id, key!)),
+        citizens.reporter(allowed(id, request)),
         `reporter of "${id}": no name was given, or it was deleted`,
       );
       log.info({ ticket: id, key: key!.id, department: key!.department }, 'the reporter of a ticket was read');
@@ -128,8 +135,10 @@ function reporterRoutes(app: App, { citizens, city, tickets, log }: Deps): void 
       config: { permission: 'reporters.delete' },
       schema: schema('Deletes who reported a ticket and what they wrote, photo included, at once and for good'),
     },
-    async ({ key, params: { id } }, reply) => {
-      const ticket = allowed(id, key!);
+    async (request, reply) => {
+      const { key, params } = request;
+      const { id } = params;
+      const ticket = allowed(id, request);
       const removed = ticket.relation !== 'part' && (await citizens.remove(ticket));
       found(removed || null, `reporter of "${id}": there was none, or it was deleted`);
       log.info({ ticket: id, key: key!.id, department: key!.department }, 'the reporter of a ticket was deleted');

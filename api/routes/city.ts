@@ -2,13 +2,13 @@ import { z } from 'zod';
 import { type City, DepartmentSchema, LedgerSchema, LocalTextSchema, MetricSchema } from '../../domain/index.ts';
 import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
-import { GeometrySchema } from '../responses/open-data.ts';
+import { GeometrySchema, MapSchema } from '../responses/open-data.ts';
 import { found, Name } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const titled = { id: z.string(), title: LocalTextSchema };
 
-/** What devices of a profile may be told to do. */
+/** The commands that devices of a profile take. */
 const Command = z.object({ ...titled, parameters: z.array(z.string()).describe('Their names') });
 
 /** What the city's description names, as lists and maps show it. */
@@ -16,8 +16,15 @@ const CityResponse = z
   .object({
     name: LocalTextSchema,
     timezone: z.string(),
+    map: MapSchema,
     departments: z.array(DepartmentSchema),
-    services: z.array(z.object({ ...titled, department: z.string() })),
+    services: z.array(
+      z.object({
+        ...titled,
+        department: z.string(),
+        command: z.string().nullable().describe('The command that somebody confirms on a ticket of it'),
+      }),
+    ),
     metrics: z.array(MetricSchema),
     profiles: z.array(
       z.object({ ...titled, metrics: z.array(z.string()), intervalMs: z.number(), commands: z.array(Command) }),
@@ -74,12 +81,13 @@ export function cityRoutes(app: App, { ledger, reloadCity, city }: Deps): void {
   );
 }
 
-function shownCity({ name, timezone, ...city }: City): z.input<typeof CityResponse> {
+function shownCity({ name, timezone, map, ...city }: City): z.input<typeof CityResponse> {
   return {
     name,
     timezone,
+    map,
     departments: [...city.departments.values()],
-    services: [...city.services.values()],
+    services: [...city.services.values()].map((service) => ({ ...service, command: service.command?.name ?? null })),
     metrics: [...city.metrics.values()],
     profiles: [...city.profiles.values()].map(({ metrics, commands, ...profile }) => ({
       ...profile,

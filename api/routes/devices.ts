@@ -22,7 +22,7 @@ import type { App } from './routes.ts';
 
 const MAX_DEVICES = 5_000;
 
-type Deps = Pick<ApiDeps, 'devices' | 'history' | 'imports' | 'queries' | 'city'>;
+type Deps = Pick<ApiDeps, 'devices' | 'history' | 'imports' | 'ledger' | 'queries' | 'city'>;
 
 const HASH = /^(?:[0-9a-fA-F]{64}|[A-Za-z0-9_-]{43})$/;
 const tags = ['devices'];
@@ -285,7 +285,7 @@ const SpanBody = z.strictObject({
   to: z.iso.datetime({ offset: true }).optional().describe('Before this time; absent: now'),
 });
 
-function recomputeRoute(app: App, { devices, history, imports, queries, city }: Deps): void {
+function recomputeRoute(app: App, { devices, ledger, history, imports, queries, city }: Deps): void {
   app.post(
     '/api/v1/devices/:id/recompute',
     {
@@ -310,7 +310,7 @@ function recomputeRoute(app: App, { devices, history, imports, queries, city }: 
       const asked = queries.begin(request.key!.id, reply.raw);
       try {
         const span = { device, metric, fromMs, toMs, unit: known.unit };
-        return await recompute({ history, imports }, span, callerOf(request), asked.options);
+        return await recompute({ ledger: () => ledger(), history, imports }, span, callerOf(request), asked.options);
       } finally {
         asked.worked();
       }

@@ -1,19 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import {
-  beyondScopes,
-  type Grant,
-  grantFault,
-  KEY_ROLES,
-  KeySchema,
-  LamppostError,
-  REGISTRY_REFUSALS,
-  requireName,
-  UplinksSchema,
-} from '../../domain/index.ts';
+import { KEY_ROLES, KeySchema, LamppostError, REGISTRY_REFUSALS, UplinksSchema } from '../../domain/index.ts';
 import type { RegisteredKey } from '../../registry/index.ts';
 import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
+import { refuseBeyond, requireGivable } from '../grants.ts';
 import { etagOf, versionIn } from '../if-match.ts';
 import { KeyResponse, KeyWithSecret } from '../responses/registry.ts';
 import { found, given, Id, Name, OverlapBody, overlapOf, pageOf, partOf, Short } from '../schema.ts';
@@ -100,10 +91,8 @@ function changeRoutes(app: App, { keys, city }: Deps): void {
     },
     async (request, reply) => {
       const { expiresAt, ...key } = request.body;
-      const { role, department } = key;
-      if (department !== null) requireName('department', department, city().departments, 'department: ');
-      refuseUplinks(role, key.uplinks !== undefined);
-      checkGrant(key, request.grants);
+      refuseUplinks(key.role, key.uplinks !== undefined);
+      requireGivable(key, request.grants, city());
       const added = await keys.add({ ...key, expiresMs: instantOf(expiresAt) }, callerOf(request));
       return withTag(reply.code(201), added);
     },
@@ -125,7 +114,10 @@ function changeRoutes(app: App, { keys, city }: Deps): void {
       const key = found(keys.get(id), `key "${id}"`);
       const expected = versionIn(request.headers, key.version, CHANGED);
       const { expiresAt, ...change } = request.body;
-      if (change.uplinks !== undefined) refuseUplinks(key.role, true);
+      if (change.uplinks !== undefined) {
+        refuseUplinks(key.role, true);
+        refuseBeyond(key, request.grants);
+      }
       const expiry = expiresAt === undefined ? {} : { expiresMs: instantOf(expiresAt) };
       return withTag(reply, await keys.change(id, expected, { ...given(change), ...expiry }, callerOf(request)));
     },
@@ -138,15 +130,6 @@ function changeRoutes(app: App, { keys, city }: Deps): void {
       return reply.code(204).send();
     },
   );
-}
-
-/** Throws `invalid` for a grant that cannot be given, and `forbidden` for one that goes beyond the scopes of who gives it. */
-function checkGrant(grant: Grant, by: readonly Grant[]): void {
-  const fault = grantFault(grant);
-  if (fault !== null) throw new LamppostError('invalid', fault);
-  const beyond = beyondScopes(by, grant);
-  if (beyond.length === 0) return;
-  throw new LamppostError('forbidden', `the scopes of your key do not let it give ${beyond.join(', ')}`);
 }
 
 function secretRoutes(app: App, keys: Deps['keys']): void {
@@ -163,8 +146,12 @@ function secretRoutes(app: App, keys: Deps['keys']): void {
         response: { 200: KeyWithSecret },
       },
     },
-    async (request, reply) =>
-      withTag(reply, await keys.rotate(request.params.id, overlapOf(request.body), callerOf(request))),
+    async (request, reply) => {
+      const { id } = request.params;
+      // Who asks learns a secret: that of a key with more rights would be those rights.
+      if (id !== request.key?.id) refuseBeyond(found(keys.get(id), `key "${id}"`), request.grants);
+      return withTag(reply, await keys.rotate(id, overlapOf(request.body), callerOf(request)));
+    },
   );
   app.post(
     '/api/v1/keys/:id/confirm',

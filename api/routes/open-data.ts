@@ -72,10 +72,11 @@ function oncePer(city: () => City, make: (city: City) => Rendered): () => Render
 }
 
 function shownCity(city: City): ShapeOf<typeof PublicCity> {
-  const { name, timezone, publication, open311, metrics, districts } = city;
+  const { name, timezone, publication, open311, map, metrics, districts } = city;
   return {
     name,
     timezone,
+    map,
     licence: publication.licence,
     contact: open311.contact,
     requests: publication.requests,

@@ -1,17 +1,28 @@
 import { setImmediate } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
-import { type City, type Clock, DAY_MS, isoOf, type LocalText, type ShapeOf } from '../../domain/index.ts';
+import { z } from 'zod';
+import {
+  type City,
+  type Clock,
+  DAY_MS,
+  isoOf,
+  LamppostError,
+  type LocalText,
+  type ShapeOf,
+} from '../../domain/index.ts';
 import type { PublicPage, PublicTicket } from '../../tickets/index.ts';
-import { renderedOf, sendRendered } from '../cache.ts';
+import { createCache, renderedOf, sendRendered } from '../cache.ts';
 import type { ApiDeps } from '../deps.ts';
 import { PublicOversight, PublicTickets } from '../responses/oversight.ts';
+import { given, Name } from '../schema.ts';
 import type { App } from './routes.ts';
 
 /** Anybody may ask at any rate: public data is computed at most once a minute. */
 type Deps = Pick<ApiDeps, 'oversight' | 'publicTickets' | 'city' | 'clock'>;
 
 const FRESH_MS = 60_000;
-const OVERSIGHT_DAYS = 364;
+/** How far back the aggregates may go: a year, two, five. */
+const WEEKS = ['52', '104', '260'] as const;
 const RESOLVED_DAYS = 30;
 const MOST_TICKETS = 10_000;
 /** Tickets that are read and written before other work of the thread runs. */
@@ -25,21 +36,27 @@ export function publicRoutes(app: App, deps: Deps): void {
   const { clock } = deps;
   const tags = ['public'];
   const config = { permission: 'open' } as const;
-  const aggregates = async () => renderedOf(JSON.stringify(await publicOversight(deps, clock.now())));
-  const oversight = memoize(aggregates, FRESH_MS, clock);
+  // Each combination is made once a minute for all, one after another.
+  const oversight = createCache(clock, () => deps.city().version, { forMs: FRESH_MS });
   const tickets = memoize(async () => renderedOf(await publicTickets(deps, clock.now())), FRESH_MS, clock);
   app.get(
     '/public/oversight.json',
     {
-      config,
+      config: { ...config, concurrency: 'lists' },
       schema: {
         tags,
-        summary: 'Open data: how the city responds over 52 weeks, by service, district and week',
+        summary: 'Open data: how the city responds, over 52 to 260 weeks, by service, district and week',
+        querystring: About,
         response: { 200: PublicOversight },
       },
     },
-    async (_request, reply) => {
-      const document = await oversight();
+    async (request, reply) => {
+      const about = request.query;
+      const { service = '', district = '', weeks } = about;
+      known(deps.city(), about);
+      const document = await oversight.get(request, `${weeks} ${service} ${district}`, async () =>
+        renderedOf(JSON.stringify(await publicOversight(deps, about))),
+      );
       return sendRendered(openToAll(reply).type('application/json; charset=utf-8'), document, FRESH_MS);
     },
   );
@@ -66,24 +83,45 @@ export function openToAll(reply: FastifyReply): FastifyReply {
   return reply.header('access-control-allow-origin', '*');
 }
 
-async function publicOversight({ oversight, city }: Deps, nowMs: number): Promise<ShapeOf<typeof PublicOversight>> {
+const About = z.object({
+  weeks: z.enum(WEEKS).default('52').describe('How many weeks, until now'),
+  service: Name.optional().describe('Only tickets of this service; of those that citizens may ask for'),
+  district: Name.optional().describe('Only tickets of this district'),
+});
+type About = z.output<typeof About>;
+
+/** Throws `not-found` for what the city does not publish. */
+function known({ services, districts }: City, { service, district }: About): void {
+  if (service !== undefined && services.get(service)?.open311 !== true)
+    throw new LamppostError('not-found', `the city publishes no service "${service}"`);
+  if (district !== undefined && !districts.has(district))
+    throw new LamppostError('not-found', `the city has no district "${district}"`);
+}
+
+async function publicOversight(
+  { oversight, city, clock }: Deps,
+  { weeks, service, district }: About,
+): Promise<ShapeOf<typeof PublicOversight>> {
   const { timezone, departments, services, districts, ...about } = city();
-  const fromMs = nowMs - OVERSIGHT_DAYS * DAY_MS;
+  const nowMs = clock.now();
+  const fromMs = nowMs - Number(weeks) * 7 * DAY_MS;
   // What citizens cannot report is counted in the totals, and named nowhere.
   const shown = new Map([...services].filter(([, { open311 }]) => open311));
-  const query = { fromMs, toMs: nowMs, timezone };
+  const query = { fromMs, toMs: nowMs, timezone, ...given({ service, district }) };
+  const groupings = [[], ['department', 'service'], ['district'], ['week']] as const;
+  const [total, byService, byDistrict, byWeek] = await oversight.readEach(query, groupings);
   return {
     ...described(about, nowMs),
     from: isoOf(fromMs),
+    service: service ?? null,
+    district: district ?? null,
     departments: titlesOf(departments),
     services: titlesOf(shown),
     districts: titlesOf(districts),
-    total: (await oversight.read({ ...query, by: [] }))[0] ?? null,
-    byService: (await oversight.read({ ...query, by: ['department', 'service'] })).filter(({ service = '' }) =>
-      shown.has(service),
-    ),
-    byDistrict: await oversight.read({ ...query, by: ['district'] }),
-    byWeek: await oversight.read({ ...query, by: ['week'] }),
+    total: total![0] ?? null,
+    byService: byService!.filter((line) => shown.has(line.service ?? '')),
+    byDistrict: byDistrict!,
+    byWeek: byWeek!,
   };
 }
 

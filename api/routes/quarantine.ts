@@ -127,6 +127,19 @@ export function quarantineRoutes(app: App, deps: Pick<ApiDeps, 'quarantine' | 'd
     },
     async ({ params: { id } }) => found(quarantine.replayJob(id), `replay "${id}"`),
   );
+  app.delete(
+    '/api/v1/quarantine/replays/:id',
+    {
+      config: { permission: 'quarantine.write' },
+      schema: {
+        tags,
+        summary: 'Cancels a replay behind what it sends now; what was not replayed stays in quarantine',
+        params: Id,
+        response: { 200: ReplayJobSchema },
+      },
+    },
+    async ({ params: { id } }) => found(quarantine.cancelReplay(id), `replay "${id}"`),
+  );
   app.post(
     '/api/v1/quarantine/discard',
     {

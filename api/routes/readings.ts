@@ -3,6 +3,7 @@ import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import {
   AGGREGATES,
+  boundTo,
   type City,
   fillOf,
   HOUR_MS,
@@ -19,6 +20,7 @@ import {
 import type { TextOf } from '../../ingest/index.ts';
 import { positionOf } from '../../store/index.ts';
 import { csvPoints } from '../csv.ts';
+import { ownerOf } from '../departments.ts';
 import type { ApiDeps } from '../deps.ts';
 import { jsonPoints, nameOfValue, textOfPoints, type ValuesOf } from '../points.ts';
 import { sendPieces, withinTime } from '../queries.ts';
@@ -57,7 +59,7 @@ const Query = z.object({
     .describe('Most points of the response, gaps included; a query with more is refused. At most 1,000,000'),
 });
 
-type Needed = 'history' | 'queries' | 'city' | 'textOf';
+type Needed = 'history' | 'queries' | 'devices' | 'city' | 'textOf';
 
 /** Functions whose points are readings. */
 const OF_READINGS: readonly string[] = ['first', 'last'];
@@ -72,7 +74,7 @@ const namesIn =
   };
 
 /** `/api/v1/readings`. */
-export function readingRoutes(app: App, { history, queries, city, textOf }: Pick<ApiDeps, Needed>): void {
+export function readingRoutes(app: App, { history, queries, devices, city, textOf }: Pick<ApiDeps, Needed>): void {
   const tags = ['readings'];
   const config = { permission: 'readings.read', concurrency: 'queries' } as const;
   app.get(
@@ -131,6 +133,44 @@ export function readingRoutes(app: App, { history, queries, city, textOf }: Pick
       return await sendPieces(reply, JSON_TYPE, text, asked.longMs);
     },
   );
+  app.get(
+    '/api/v1/readings/seen',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Returns the time of the newest reading of each device that has sent one',
+        querystring: Query.pick({ device: true, district: true }),
+        response: { 200: z.object({ items: z.array(SeenSchema) }) },
+      },
+    },
+    async ({ query: { device: named, district }, key, reach }, reply) => {
+      const asked = queries.begin(key!.id, reply.raw);
+      const own = boundTo(reach);
+      const owns = own === null ? () => true : ownerOf(own, { devices, city });
+      const newest = new Map<string, string>();
+      for await (const items of history.latest(given({ devices: named, district }))) {
+        for (const { device, at } of items) if (at > (newest.get(device) ?? '') && owns(device)) newest.set(device, at);
+      }
+      asked.points(newest.size);
+      return await sendPieces(reply, JSON_TYPE, textOfSeen([...newest]), asked.longMs);
+    },
+  );
+}
+
+const SeenSchema = z
+  .object({ device: z.string(), at: z.iso.datetime() })
+  .meta({ id: 'SeenDevice', description: 'A device, and the time of its newest reading' });
+
+const AT_ONCE = 500;
+
+async function* textOfSeen(seen: readonly (readonly [string, string])[]): AsyncGenerator<string, void, undefined> {
+  yield '{"items":[';
+  for (let from = 0; from < seen.length; from += AT_ONCE) {
+    const some = seen.slice(from, from + AT_ONCE).map(([device, at]) => JSON.stringify({ device, at }));
+    yield `${from === 0 ? '' : ','}${some.join()}`;
+  }
+  yield ']}';
 }
 
 /** Returns the query of a request. Throws `invalid` where its parts do not go together. */

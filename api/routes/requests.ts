@@ -51,8 +51,8 @@ const both = <T extends z.ZodType>(schema: T, description: string) => ({
 });
 
 /**
- * `/public/requests/{token}`: the page of one request, for the citizen who has its link, as JSON or, for a browser, as a
- * page. `/public/follow/{secret}`: where somebody confirms that they follow it, and ends it with one click.
+ * `/public/requests/{token}`: the page of one request, for the citizen who has its link, as JSON or, for a browser, as
+ * a page. `/public/follow/{secret}`: where somebody confirms that they follow it, and ends it with one click.
  */
 export function requestRoutes(app: App, deps: Deps): void {
   void app.register(async (scope) => {
@@ -113,7 +113,7 @@ function pageRoute(app: App, deps: Deps): void {
     async (request, reply) => {
       reply.header('vary', 'accept').header('x-robots-tag', 'noindex');
       // The page asks for the JSON, and says where there is none.
-      if (wantsPage(request)) return sendBuilt(reply, 'public.html');
+      if (wantsPage(request)) return sendBuilt(reply, 'public.html', deps.city());
       return pageOf(ticketOf(request.params.token, deps), deps);
     },
   );

@@ -154,13 +154,13 @@ function totpRoutes(app: App, { people, clock, city }: Deps, cookies: Cookies): 
     async (request, reply) => {
       const who = signedIn(request);
       const { secret, code } = request.body;
-      const step = totpStep(secret, code, clock.now(), 0);
+      const step = totpStep(secret, code, clock.now());
       if (step === null) throw wrongCode();
       const after = await people.change(
         { do: 'person.totp', person: who.person, secret: people.seal(secret) },
         caller(request),
       );
-      people.sessions.usedCode(who.person, step);
+      await people.oneTime.useCode(who.person, step);
       cookies.setSession(reply, people.signIn.begin(storedOf(people, who.person), 'password', visitorOf(request)));
       return after;
     },

@@ -28,6 +28,10 @@ const Asked = z.strictObject({
     .describe('Whether tickets about these devices that somebody acknowledged count as incidents, too'),
 });
 
+/** Whether a person did something about a ticket; one that ends with its alert counts as acknowledged then, too. */
+const isAcknowledged = ({ by, from, to }: Ticket['history'][number]) =>
+  from === 'open' && to !== 'open' && /^(key|person):/.test(by);
+
 /** `POST /api/v1/rules/suggest`. */
 export function suggestionRoutes(
   app: App,
@@ -48,10 +52,10 @@ export function suggestionRoutes(
       const { items, next }: { items: readonly Ticket[]; next: string | null } = await tickets.listInTurns({
         ...{ origin: ['sensor'], seenBy, limit: PAGE, after },
       });
-      for (const { group, acknowledgedAt, openedAt, resolvedAt } of items) {
+      for (const { group, history, openedAt, resolvedAt } of items) {
         const beganMs = Date.parse(openedAt) - HOUR_MS;
-        const isReal = acknowledgedAt !== null && group !== null && devices.get(group)?.profile === profile;
-        if (!isReal || beganMs >= toMs) continue;
+        const isOfProfile = group !== null && devices.get(group)?.profile === profile;
+        if (!isOfProfile || beganMs >= toMs || !history.some(isAcknowledged)) continue;
         found.push({ device: group, fromMs: beganMs, toMs: resolvedAt === null ? toMs : Date.parse(resolvedAt) });
       }
       after = next;

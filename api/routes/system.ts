@@ -3,6 +3,7 @@ import { EVENT_TYPES } from '../../domain/index.ts';
 import { JSON_SCHEMAS } from '../../events/index.ts';
 import { rulesJsonSchema } from '../../rules/index.ts';
 import { ASYNCAPI } from '../asyncapi/document.ts';
+import { type Rendered, renderedOf, sendRendered } from '../cache.ts';
 import type { ApiDeps } from '../deps.ts';
 import { ReadinessSchema } from '../readiness.ts';
 import { found, Name } from '../schema.ts';
@@ -19,8 +20,11 @@ const ReadyQuery = z.object({
 const JsonSchemaResponse = z.looseObject({});
 
 /** The state of the process, the documents of the API, and the pages of `console/`. */
-export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 'readiness' | 'metrics'>): void {
-  pageRoutes(app);
+export function systemRoutes(
+  app: App,
+  { readiness, metrics, city }: Pick<ApiDeps, 'readiness' | 'metrics' | 'city'>,
+): void {
+  pageRoutes(app, { city });
   const tags = ['system'];
   const open = { permission: 'open' } as const;
   const always = { ...open, uncounted: true } as const;
@@ -75,7 +79,9 @@ export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 're
 
 let ruleSchema: object | null = null;
 
-/** Returns a schema, which is made when it is first asked for, not at the start; null where there is none of the name. */
+/**
+ * Returns a schema, which is made when it is first asked for, not at the start; null where there is none of the name.
+ */
 function schemaOf(name: string): object | null {
   if (name === 'rule') {
     ruleSchema ??= rulesJsonSchema();
@@ -84,11 +90,12 @@ function schemaOf(name: string): object | null {
   return Object.hasOwn(JSON_SCHEMAS, name) ? JSON_SCHEMAS[name]! : null;
 }
 
-/** A document that anybody may read: it is written once. */
+/** A document that anybody may read: it is written once, and sent to a client that does not have it yet. */
 function documentRoute(app: App, path: string, read: () => object): void {
-  let text: Buffer | null = null;
+  let rendered: Rendered | null = null;
   app.get(path, { config: { permission: 'open' }, schema: { hide: true } }, async (_request, reply) => {
-    text ??= Buffer.from(JSON.stringify(read()));
-    return reply.type('application/json; charset=utf-8').send(text);
+    rendered ??= renderedOf(JSON.stringify(read()));
+    // After an upgrade it is another one: each time the client asks whether its own is the newest.
+    return sendRendered(reply.type('application/json; charset=utf-8'), rendered, 0);
   });
 }

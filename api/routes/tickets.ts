@@ -269,7 +269,9 @@ function actionRoutes(app: App, deps: Deps): void {
   );
 }
 
-/** What a person confirms on a ticket: the command that its service names, or another one, to the device of its alert. */
+/**
+ * What a person confirms on a ticket: the command that its service names, or another one, to the device of its alert.
+ */
 function commandRoute(app: App, { tickets, commands }: Deps): void {
   app.post(
     '/api/v1/tickets/:id/run-command',

@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { GrantSchema, isoOf, LANGUAGES, LamppostError, PERSON_REFUSALS, requireName } from '../../domain/index.ts';
+import { type Grant, GrantSchema, isoOf, LANGUAGES, LamppostError, PERSON_REFUSALS } from '../../domain/index.ts';
 import { shownPerson } from '../../registry/index.ts';
 import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
+import { refuseBeyond, requireGivable } from '../grants.ts';
 import { etagOf, versionsOf } from '../if-match.ts';
 import { PersonResponse, SessionResponse } from '../responses/people.ts';
 import { found, given, Id, Name, Paged, pageOf, partOf, Short } from '../schema.ts';
@@ -62,10 +63,8 @@ function listRoutes(app: App, { people }: Deps): void {
 }
 
 function changeRoutes(app: App, { people, city }: Deps): void {
-  /** Throws `invalid`, with a suggestion, for a department that the city does not have. */
-  function checkRoles(roles: readonly { readonly department: string | null }[] = []): void {
-    for (const { department } of roles)
-      if (department !== null) requireName('department', department, city().departments, 'roles: ');
+  function checkRoles(roles: readonly Grant[] = [], by: readonly Grant[]): void {
+    for (const role of roles) requireGivable(role, by, city(), 'roles: ');
   }
 
   app.post(
@@ -80,7 +79,7 @@ function changeRoutes(app: App, { people, city }: Deps): void {
       },
     },
     async (request, reply) => {
-      checkRoles(request.body.roles);
+      checkRoles(request.body.roles, request.grants);
       const person = await people.change({ do: 'person.add', ...request.body }, callerOf(request));
       return reply.code(201).header('location', `/api/v1/users/${person.id}`).header('etag', etagOf(1)).send(person);
     },
@@ -99,7 +98,7 @@ function changeRoutes(app: App, { people, city }: Deps): void {
     },
     async (request, reply) => {
       const { id } = request.params;
-      checkRoles(request.body.roles);
+      checkRoles(request.body.roles, request.grants);
       const { version } = found(people.get(id), `person "${id}"`);
       const listed = versionsOf(request.headers['if-match']);
       const seen = listed === null ? undefined : listed.includes(String(version)) ? version : 0;
@@ -155,7 +154,7 @@ function sessionsRoutes(app: App, { people }: Deps): void {
   app.post(
     '/api/v1/users/:id/link',
     {
-      config: reads,
+      config: changes,
       schema: {
         tags,
         summary: 'Makes a link that signs the person in, once and within a day; an earlier one does not count any more',
@@ -163,18 +162,20 @@ function sessionsRoutes(app: App, { people }: Deps): void {
         response: { 201: LinkResponse },
       },
     },
-    async ({ params: { id } }, reply) => {
+    async ({ params: { id }, grants }, reply) => {
       const person = present(id);
+      // Who has the link is this person.
+      for (const role of person.roles) refuseBeyond(role, grants);
       const reason = 'person-suspended';
       if (person.suspendedAt !== null) throw new LamppostError('conflict', PERSON_REFUSALS[reason], { reason });
-      const { secret, untilMs } = people.sessions.makeLink(person);
+      const { secret, untilMs } = await people.oneTime.makeLink(person);
       return reply.code(201).send({ path: `/auth/link#${secret}`, until: isoOf(untilMs) });
     },
   );
   app.get(
     '/api/v1/users/:id/sessions',
     {
-      config: changes,
+      config: reads,
       schema: {
         tags,
         summary: "Lists a person's sessions",

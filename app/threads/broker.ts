@@ -66,7 +66,7 @@ const load = () => behind() / MOST_BEHIND;
 const live = (isWanted: boolean) => void Atomics.store(data.counters, LIVE, isWanted ? 1 : 0);
 const state = new DatabaseSync(join(data.dir, 'state.sqlite'), { readOnly: true, timeout: BUSY_MS });
 const outbox = createMqttOutbox(state);
-/** Only a hint is lost where the disk does not take it: what the device answers counts. */
+/** Only a hint is lost where the disk does not take it: what the device replies counts. */
 const commands = createCommandQueue(state, (delivered) => {
   notices
     .append({ drops: [], logins: [], delivered })

@@ -150,7 +150,9 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
     return decided - (history.messages() ?? decidedBefore ?? decided) > MOST_UNSTORED;
   }
 
-  /** A damaged block stops the consumers, which must not skip it, but not the broker: what comes in is kept behind it. */
+  /**
+   * A damaged block stops the consumers, which must not skip it, but not the broker: what comes in is kept behind it.
+   */
   function stand(error: unknown): void {
     if (!(error instanceof LamppostError) || error.code !== 'damaged') throw error;
     if (damage === null) log.fatal(error.message);

@@ -8,7 +8,7 @@ export type ToLog = { append(progress: ProgressControl): Promise<unknown> };
 /** Begins or ends a duty in its thread; null: another node has it. */
 type Hold = (revision: number | null) => Promise<unknown>;
 
-/** Tells threads of the duties that are theirs, now and whenever they change; returns how to stop. */
+/** Passes threads the duties that are theirs, now and whenever they change; returns how to stop. */
 export function passDuties(duties: Duties, threads: Readonly<Partial<Record<Duty, Hold>>>, log: Logger): () => void {
   const pass = (duty: Duty) =>
     void threads[duty]?.(duties.holds(duty)).catch((err: unknown) =>

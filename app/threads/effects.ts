@@ -62,8 +62,11 @@ interface Parts {
   readonly alerts: AlertStore;
   readonly tickets: TicketService;
   readonly outbox: Pick<Outbox, 'append' | 'has'>;
-  /** Called with each ticket that an alert of a device opens. */
-  readonly onOpened?: (ticket: Ticket, device: string, transition: Transition) => void;
+  /**
+   * Called with the ticket of an alert of a device that begins to fire, or that has waited for its ticket until a
+   * moment.
+   */
+  readonly onTicketed?: (ticket: Ticket, device: string, transition: Transition, untilMs: number | null) => void;
 }
 
 /** Writes effects. The same transitions over the same file give the same rows (promise 4). */
@@ -74,14 +77,25 @@ export interface Effects {
   apply(incident: Incident): TicketDecision;
   /** Appends the events of changed tickets; returns the last ticket. */
   publish(changes: readonly Ticket[]): Ticket;
-  /** Does one thing that is due; false where nothing is. */
+  /** Does the oldest thing that is due, as at the time at which it was due; false where nothing is. */
   doNextDue(nowMs: number, city: TicketCity): boolean;
 }
 
+/** Decisions about an alert that begins to fire and has a ticket then. */
+const TICKETED: ReadonlySet<TicketDecision['kind']> = new Set(['open', 'join', 'reopen', 'update']);
+
 /** Returns the effects over their stores. They keep nothing in memory. */
-export function createEffects({ alerts, tickets, outbox, onOpened }: Parts): Effects {
+export function createEffects({ alerts, tickets, outbox, onTicketed }: Parts): Effects {
   function publish(changes: readonly Ticket[]): void {
     for (const ticket of changes) outbox.append(ticketEventOf(ticket));
+  }
+
+  function ticketed(
+    ticket: Ticket,
+    { subject, transition }: Pick<Incident, 'subject' | 'transition'>,
+    untilMs: number | null,
+  ) {
+    if (subject.kind === 'device') onTicketed?.(ticket, subject.device.id, transition, untilMs);
   }
 
   /** Publishes tickets of alerts that had waited, and links the alerts to them. */
@@ -90,6 +104,7 @@ export function createEffects({ alerts, tickets, outbox, onOpened }: Parts): Eff
     for (const { ticket, alerts: waiting, changes } of released) {
       for (const alert of waiting) alerts.link(alert, ticket.id);
       publish(changes);
+      for (const { opening } of waiting) ticketed(ticket, opening, nowMs);
     }
     return released.length > 0;
   }
@@ -105,6 +120,12 @@ export function createEffects({ alerts, tickets, outbox, onOpened }: Parts): Eff
     return news.length > 0;
   }
 
+  function doDue(atMs: number, nowMs: number, city: TicketCity): boolean {
+    const changes = tickets.doNextDue(atMs, nowMs, city);
+    if (changes !== null) publish(changes);
+    return changes !== null || release(atMs, city) || announce(atMs, city);
+  }
+
   return {
     apply(incident) {
       const outcome = tickets.incidents.apply(incident);
@@ -114,9 +135,7 @@ export function createEffects({ alerts, tickets, outbox, onOpened }: Parts): Eff
       const event = alertEventOf(incident.transition, alert, outcome.ticket?.department ?? null);
       if (event !== null) outbox.append(event);
       publish(outcome.changes);
-      const { subject, transition } = incident;
-      if (outcome.decision.kind === 'open' && subject.kind === 'device')
-        onOpened?.(outcome.ticket!, subject.device.id, transition);
+      if (TICKETED.has(outcome.decision.kind)) ticketed(outcome.ticket!, incident, null);
       return outcome.decision;
     },
     publish(changes) {
@@ -124,9 +143,8 @@ export function createEffects({ alerts, tickets, outbox, onOpened }: Parts): Eff
       return changes.at(-1)!;
     },
     doNextDue(nowMs, city) {
-      const changes = tickets.doNextDue(nowMs, city);
-      if (changes !== null) publish(changes);
-      return changes !== null || release(nowMs, city) || announce(nowMs, city);
+      const atMs = Math.min(tickets.nextDueMs() ?? nowMs, nowMs);
+      return doDue(atMs, nowMs, city) || (atMs < nowMs && doDue(nowMs, nowMs, city));
     },
   };
 }
@@ -175,8 +193,8 @@ interface Moment {
 }
 
 /**
- * Returns the effects of the engine's thread over its state file: those of transitions, and those of blocks (what people
- * ask for, and what is due by then).
+ * Returns the effects of the engine's thread over its state file: those of transitions, and those of blocks (what
+ * people ask for, and what is due by then).
  */
 export function createThreadEffects(parts: ThreadParts) {
   const { db, context, log, auditMs, quarantineMs, eventsKept = EVENTS_KEPT } = parts;
@@ -196,12 +214,14 @@ export function createThreadEffects(parts: ThreadParts) {
     onResent: (command) => void outbox.append(commandEventOf(command, true)),
     onDesired: (state, place) => void outbox.append(desiredEventOf(state, place)),
   });
-  /** At the place of its transition, before anything else of that block is decided. */
-  function onOpened(ticket: Ticket, device: string, { id, atMs, rule }: Transition): void {
-    setMoment(atMs, Number(id.split('.')[0]));
-    commands.sendAutomatically(device, ticket, { by: `rule:${rule}`, atMs, name: id });
+  /** Unless it waited: at the place of its transition, before anything else of that block is decided. */
+  function onTicketed(ticket: Ticket, device: string, { id, atMs, rule }: Transition, untilMs: number | null): void {
+    if (untilMs === null) setMoment(atMs, Number(id.split('.')[0]));
+    const by = `rule:${rule}`;
+    const refusal = commands.sendAutomatically(device, ticket, { by, atMs: untilMs ?? atMs, name: id });
+    if (refusal !== null) effects.publish(tickets.remark(ticket.id, by, refusal));
   }
-  const effects = createEffects({ alerts: createAlertStore(db), tickets, outbox, onOpened });
+  const effects = createEffects({ alerts: createAlertStore(db), tickets, outbox, onTicketed });
   const on: ActedOn = {
     commands,
     ...{ tickets, registry, people: createPeopleStore(db) },
@@ -216,7 +236,9 @@ export function createThreadEffects(parts: ThreadParts) {
   const deliveries = createResultWriter(db);
   const history = createHistoryProgress(db);
   const audit = createAuditWriter(db);
-  /** Results by block, of blocks whose transaction has not been committed yet: one that is repeated replaces its own. */
+  /**
+   * Results by block, of blocks whose transaction has not been committed yet: one that is repeated replaces its own.
+   */
   const decided = new Map<number, ActionResult[]>();
 
   function cityNow(): CityVersion {

@@ -5,7 +5,9 @@ import pino from 'pino';
 import { parseCity } from '../../city-model/index.ts';
 import {
   type CityControl,
+  DutyDeadlines,
   GAUGE,
+  type HistoryProgress,
   isQuality,
   LamppostError,
   measuredMetric,
@@ -72,8 +74,8 @@ export interface EngineThreadData {
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;
   readonly broker: MessagePort;
-  /** Whether other nodes follow the same log. */
-  readonly isShared: boolean;
+  /** Until when each duty is this node's, where others follow the same log; null: it is alone. */
+  readonly deadlines: SharedArrayBuffer | null;
 }
 
 const PATIENCE_MS = 5_000;
@@ -109,12 +111,7 @@ const embedded =
     ? createDuckdbProcess({ path: join(data.dir, 'history.duckdb'), metrics, measures, limits: data.duckdb, log })
     : null;
 /** An InfluxDB that other nodes write too; null where there is none. */
-const shared =
-  data.isShared && embedded === null
-    ? new SharedHistory(createHistoryProgress(db).confirmed, (progress) =>
-        parentPort!.postMessage({ event: 'progress', progress }),
-      )
-    : null;
+const shared = data.deadlines !== null && embedded === null ? sharedHistory(new DutyDeadlines(data.deadlines)) : null;
 const writes = () => shared?.holds() ?? true;
 const history = embedded ?? createInfluxHistory({ metrics, unitOf, measureOf, clock, writes }, data.influx!);
 const threadEffects = createThreadEffects({ db, context, log, auditMs: data.auditMs, quarantineMs: data.quarantineMs });
@@ -123,6 +120,11 @@ const broker = remote<{
   publish: (publications: readonly Publication[]) => void;
   appended: () => void;
 }>(data.broker);
+
+function sharedHistory(deadlines: DutyDeadlines): SharedHistory {
+  const append = (progress: HistoryProgress) => parentPort!.postMessage({ event: 'progress', progress });
+  return new SharedHistory(createHistoryProgress(db).confirmed, append, () => deadlines.isOver('history'));
+}
 
 let feeding = false;
 let waiting: Publication[] = [];
@@ -303,7 +305,8 @@ const functions = {
   /** Starts the consumers. */
   run() {
     consume().catch((error: unknown) => {
-      log.fatal({ err: error }, 'the engine stops');
+      // The process says what is known.
+      if (!(error instanceof LamppostError)) log.fatal({ err: error }, 'the engine stops');
       setImmediate(() => {
         throw error;
       });

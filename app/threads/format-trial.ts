@@ -1,4 +1,6 @@
-/** Entry of the thread in which messages of devices with a codec are tried: what takes long there keeps nobody waiting. */
+/**
+ * Entry of the thread in which messages of devices with a codec are tried: what takes long there keeps nobody waiting.
+ */
 import { parentPort } from 'node:worker_threads';
 import type { City } from '../../domain/index.ts';
 import { type FormatTrial, tryFormat } from '../../ingest/index.ts';

@@ -20,7 +20,9 @@ interface Parts {
 /** The thread ends when nothing was imported for so long. */
 const IDLE_MS = 10_000;
 
-/** Returns the imports of this process: files are read in a thread of their own, which lives as long as it is needed. */
+/**
+ * Returns the imports of this process: files are read in a thread of their own, which lives as long as it is needed.
+ */
 export function openImports({ dir, actions, journal, status }: Parts): Imports<Caller> {
   removeLeft(dir);
   let thread: Thread<ImportThread> | null = null;

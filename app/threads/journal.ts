@@ -83,8 +83,8 @@ const LEAD_GONE =
 /** Returns what makes the writer of a cluster's log. */
 function streamOf(settings: ClusterSettings) {
   return (store: JournalStore, onBlocks: (messages: number) => void) => {
+    // It ends this thread, and with it the process, which says why.
     const onFault = (error: Error) => {
-      log.fatal({ err: error }, 'the log cannot be followed any more');
       throw error;
     };
     stream = new StreamWriter({ settings, store, clock, timekeeper, onBlocks, onFault, logger: log });

@@ -94,8 +94,8 @@ export function createHeapGrowth() {
 
 /**
  * Sets the size that the young generation of the next thread begins with: each of its three parts an eighth of what it
- * may grow to. V8 grows it by what survives, and of messages next to nothing does: from its own 1 MiB it would collect a
- * thread under load all the time (measured: 14 % more CPU a message at 1,000 connections with a window of 1).
+ * may grow to. V8 grows it by what survives, and of messages next to nothing does: from its own 1 MiB it would collect
+ * a thread under load all the time (measured: 14 % more CPU a message at 1,000 connections with a window of 1).
  */
 export function youngGenerationFrom(mostMiB = 8): void {
   setFlagsFromString(`--min-semi-space-size=${Math.max(1, Math.round(mostMiB / YOUNG_BEGINS))}`);

@@ -8,7 +8,14 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
 import { CITIZENS_FILE, createWords } from '../../citizens/index.ts';
 import { parseCity } from '../../city-model/index.ts';
-import { type City, type CityControl, LamppostError, SharedClock, systemTimers as timers } from '../../domain/index.ts';
+import {
+  type City,
+  type CityControl,
+  DutyDeadlines,
+  LamppostError,
+  SharedClock,
+  systemTimers as timers,
+} from '../../domain/index.ts';
 import { createOutboxReader } from '../../events/index.ts';
 import {
   createDefinitionReader,
@@ -46,6 +53,8 @@ export interface NotifyThreadData {
   readonly city: CityControl;
   /** Appends how far this node got to the log that it shares; null: this node is alone. */
   readonly progress: MessagePort | null;
+  /** Until when each duty is this node's; null: it is alone. */
+  readonly deadlines: SharedArrayBuffer | null;
 }
 
 const TIMEOUT_MS = 15_000;
@@ -84,7 +93,9 @@ const deps = {
   city: () => city,
 };
 const toLog = data.progress === null ? null : remote<ToLog>(data.progress).call;
-const shared = toLog === null ? null : { results: createResultReader(state), append: toLog.append };
+const deadlines = new DutyDeadlines(data.deadlines);
+const isOver = () => deadlines.isOver('notify');
+const shared = toLog === null ? null : { results: createResultReader(state), append: toLog.append, isOver };
 const notifier = createNotifier(deps, { publicUrl, shared });
 
 /** A folder that was checked before it came here. */

@@ -4,8 +4,8 @@ import { type ErrorCode, LamppostError } from '../../domain/index.ts';
 import { youngGenerationFrom } from './memory.ts';
 
 /**
- * Functions that a thread offers to another. Arguments and results cross by structured clone; an `AbortSignal` among the
- * arguments crosses as one that aborts with it, or when the caller's end is closed.
+ * Functions that a thread offers to another. Arguments and results cross by structured clone; an `AbortSignal` among
+ * the arguments crosses as one that aborts with it, or when the caller's end is closed.
  */
 export type Offered = Record<string, (...args: never[]) => unknown>;
 
@@ -196,8 +196,8 @@ interface SpawnOptions {
 }
 
 /**
- * Starts a thread from its entry file beside this one. Wait for its first call before another is spawned: the size of its
- * young generation is a flag of the process until the thread has begun.
+ * Starts a thread from its entry file beside this one. Wait for its first call before another is spawned: the size of
+ * its young generation is a flag of the process until the thread has begun.
  */
 export function spawn<T>(entry: string, { data, transfer = [], youngMiB, onCrash }: SpawnOptions): Thread<T> {
   youngGenerationFrom(youngMiB);

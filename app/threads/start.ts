@@ -208,7 +208,8 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   });
   // Returns once the broker has opened its sessions.
   await timed(log, 'broker opens', () => broker.call.counts());
-  registryChanged = () => void following.follow().catch((err: unknown) => log.warn({ err }, 'devices are told later'));
+  registryChanged = () =>
+    void following.follow().catch((err: unknown) => log.warn({ err }, 'changes of devices are passed on later'));
   await following.follow();
   await notify.call.run();
   await journal.call.run();
@@ -220,10 +221,10 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   );
   if (duties !== null) {
     const keepTime = (revision: number | null) => journal.call.keepTime(revision !== null);
-    const tell = { clock: keepTime, notify: notify.call.hold, history: engine.call.hold };
+    const holds = { clock: keepTime, notify: notify.call.hold, history: engine.call.hold };
     await steps.do(
       'duties',
-      () => passDuties(duties, tell, log),
+      () => passDuties(duties, holds, log),
       (stop) => stop(),
     );
   }
@@ -298,16 +299,20 @@ function spawnEngine(parts: Parts, journalled: number): Thread<EngineThread> {
   const { config, clock, counter, counters, toBroker, onCrash } = parts;
   const { data: dir, logLevel, influx, quarantine } = config;
   const { engineYoungMiB, duckdb } = config.memory;
-  const shared = { clock: clock.buffer, counter, counters, broker: toBroker.port1, isShared: parts.duties !== null };
+  const deadlines = parts.duties?.deadlines ?? null;
+  const shared = { clock: clock.buffer, counter, counters, broker: toBroker.port1, deadlines };
   const kept = { auditMs: config.keep.auditDays * DAY_MS, quarantineMs: config.keep.quarantineDays * DAY_MS };
   const data: EngineThreadData = { dir, logLevel, influx, quarantine, ...kept, duckdb, journalled, ...shared };
   return spawn('./engine.ts', { data, transfer: [data.broker], youngMiB: engineYoungMiB, onCrash });
 }
 
-function spawnNotify({ config, clock, secretsKey, progress, onCrash }: Parts, city: CityControl): Thread<NotifyThread> {
+function spawnNotify(
+  { config, clock, secretsKey, duties, progress, onCrash }: Parts,
+  city: CityControl,
+): Thread<NotifyThread> {
   const { data: dir, logLevel, smtp, publicUrl, webhooks } = config;
   const { allowPrivate } = webhooks;
-  const of = { dir, logLevel, clock: clock.buffer };
+  const of = { dir, logLevel, clock: clock.buffer, deadlines: duties?.deadlines ?? null };
   const port = progress?.port1 ?? null;
   const data: NotifyThreadData = { ...of, allowPrivate, secretsKey, smtp, publicUrl, city, progress: port };
   return spawn('./notify.ts', { data, transfer: port === null ? [] : [port], onCrash });

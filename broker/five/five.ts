@@ -27,10 +27,11 @@ const EMPTY = Buffer.alloc(0);
 
 /**
  * MQTT 5 on one connection: the client speaks it, Aedes behind it speaks 3.1.1. What the client sends is translated by
- * `read`; what is written to the socket, on its way out. Before the broker destroys the socket, the client is told why.
+ * `read`; what is written to the socket, on its way out. Before the broker destroys the socket, the client gets the
+ * reason.
  */
 export class Five {
-  /** Whether it has been told why the connection ends: nothing more is read or written. */
+  /** Whether it has been sent why the connection ends: nothing more is read or written. */
   parting = false;
   readonly #socket: Duplex;
   readonly #hooks: FiveHooks;

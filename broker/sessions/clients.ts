@@ -90,7 +90,7 @@ export class Clients {
     const client = id === undefined ? undefined : this.#byId.get(id);
     if (id === undefined || client?.connection !== connection) return;
     this.#byId.delete(id);
-    // The log knows nothing of it, or is about to be told already.
+    // The log knows nothing of it, or its change is about to be appended already.
     if ((client.isRefused && !this.#parts.holders.isHere(id)) || this.#leaving.has(id)) return;
     const session = this.#parts.table.get(id);
     const place = session?.isHere ? this.#parts.table.acknowledged(session) : 0;

@@ -184,7 +184,8 @@ export class SessionsFile {
     this.#syncing = true;
     const upTo = this.#committed;
     fdatasync(this.#wal, (error) => {
-      // After a failed fsync data may be lost even if a second one succeeds. The crash makes the next start read the file.
+      // After a failed fsync data may be lost even if a second one succeeds. The crash makes the next start read the
+      // file.
       if (error !== null) throw error;
       this.#syncing = false;
       this.#durable = upTo;

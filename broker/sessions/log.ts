@@ -98,8 +98,8 @@ const MOST_WAITING = 50_000;
 const PAGE = 64;
 
 /**
- * A cluster: changes go into the log, in one record at a time, and count where they stand there. Every node applies what
- * it reads, its own changes included.
+ * A cluster: changes go into the log, in one record at a time, and count where they stand there. Every node applies
+ * what it reads, its own changes included.
  */
 export class SharedLog implements SessionLog {
   readonly #parts: SharedParts;
@@ -245,7 +245,9 @@ export class SharedLog implements SessionLog {
     void this.#put(control);
   }
 
-  /** Takes what waits, as far as one record goes. The first record of a run has no changes: it says that this begins. */
+  /**
+   * Takes what waits, as far as one record goes. The first record of a run has no changes: it says that this begins.
+   */
   #take(): { changes: SessionChange[]; done: (() => void)[] } {
     const changes: SessionChange[] = [];
     const done: (() => void)[] = [];

@@ -21,7 +21,9 @@ export interface PersistenceParts {
   readonly retained: RetainedMessages;
   readonly wills: Wills;
   readonly log: SessionLog;
-  /** Returns the changes that subscriptions make. Throws `forbidden` or `busy` where the client may not keep a session. */
+  /**
+   * Returns the changes that subscriptions make. Throws `forbidden` or `busy` where the client may not keep a session.
+   */
   readonly subscribing: (id: string, subscriptions: readonly Subscription[]) => readonly SessionChange[];
   /** Resolves once the session of a client is as other nodes left it; null where there are none. */
   readonly ready: ((id: string) => Promise<void>) | null;

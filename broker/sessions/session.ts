@@ -54,7 +54,9 @@ export interface Session {
   place: number;
   /** Up to which event the log has it that the client has acknowledged; not used on one machine. */
   recorded: number;
-  /** Number and bytes of the messages that wait after `place`, counted up to event `counted`; null: up to the newest. */
+  /**
+   * Number and bytes of the messages that wait after `place`, counted up to event `counted`; null: up to the newest.
+   */
   messages: number;
   bytes: number;
   counted: number | null;

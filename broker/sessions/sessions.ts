@@ -202,8 +202,8 @@ export class Sessions {
   }
 
   /**
-   * Ends the delivery, unless another connection of the session has replaced this one. `expiry` as for `connected`; with
-   * 0 the session ends.
+   * Ends the delivery, unless another connection of the session has replaced this one. `expiry` as for `connected`;
+   * with 0 the session ends.
    */
   disconnected(client: Client, expiry: number | null = null): void {
     if (client.clean || expiry === 0) void this.persistence.cleanIncoming(client);
@@ -221,7 +221,9 @@ export class Sessions {
     return this.#delivery.lend(id);
   }
 
-  /** Whether the session of a client has this subscription already, and keeps messages for it: with QoS 0 it does not. */
+  /**
+   * Whether the session of a client has this subscription already, and keeps messages for it: with QoS 0 it does not.
+   */
   hasSubscription(id: string, filter: string): boolean {
     return (this.#table.get(id)?.subscriptions.get(filter)?.subscription.qos ?? 0) > 0;
   }
@@ -308,7 +310,9 @@ export class Sessions {
     this.#table.seen(session, connected, this.#deps.clock.now());
   }
 
-  /** Returns the changes that a SUBSCRIBE makes. Throws `forbidden` or `busy` where the client may not have a session. */
+  /**
+   * Returns the changes that a SUBSCRIBE makes. Throws `forbidden` or `busy` where the client may not have a session.
+   */
   #subscribing(id: string, subscriptions: readonly Subscription[]): SessionChange[] {
     const session = this.#table.get(id);
     const begun = session === undefined ? this.#beginning(id) : [];

@@ -1,5 +1,5 @@
 import type { SQLOutputValue } from 'node:sqlite';
-import { DAY_MS } from '../../domain/index.ts';
+import { DAY_MS, UNNAMED } from '../../domain/index.ts';
 import type { SessionsFile } from './file.ts';
 import { FilterTree, type Subscription } from './filters.ts';
 import type { KeptSubscription, Owner, Session, SessionLimits } from './session.ts';
@@ -9,7 +9,8 @@ const GRACE_MS = 3_600_000;
 /** Stored as the last-seen time of a connected session; after a crash the next start counts instead. */
 const CONNECTED = 0;
 /**
- * How long a place waits for its row: one for all that is acknowledged meanwhile. After a crash its messages come again.
+ * How long a place waits for its row: one for all that is acknowledged meanwhile. After a crash its messages come
+ * again.
  */
 const PLACE_MS = 100;
 
@@ -79,7 +80,7 @@ export class SessionTable {
    */
   #goBack({ store, head }: { readonly store: string; readonly head: number }): number {
     const known = this.#sql.store.get()?.store ?? store;
-    const most = known === store ? head : 0;
+    const most = known === store || known === UNNAMED ? head : 0;
     this.#file.write(this.#sql.setStore, store);
     this.#file.write(this.#sql.goBack, most, most);
     return most;

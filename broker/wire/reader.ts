@@ -9,7 +9,7 @@ export class Violation extends Error {
   override readonly name = 'Violation';
   /** Reason code of MQTT 5. */
   readonly reasonCode: number;
-  /** Whether it is a CONNECT of MQTT 5, whose client can be told. */
+  /** Whether it is a CONNECT of MQTT 5, whose client can be sent a reason. */
   isConnect5 = false;
 
   constructor(message: string, reasonCode = MALFORMED_PACKET) {

@@ -1,5 +1,6 @@
 import type { QueryClient } from '@tanstack/react-query';
 import { api, bodyOf, credentials, turnAway } from './api/client.ts';
+import type { ShownSilence } from './api/schema.ts';
 import { createStore, type Store } from './store.ts';
 
 /** An event, as far as the page reads it. */
@@ -14,6 +15,12 @@ export interface LiveEvent {
     readonly titleZh?: string;
     readonly severity?: string;
     readonly ticket?: string | null;
+    /** Of a silence: what it is about, and why. */
+    readonly matchers?: ShownSilence['matchers'];
+    readonly comment?: string;
+    /** Of a command, and of what a device is wanted to be. */
+    readonly device?: string;
+    readonly command?: string;
   };
 }
 

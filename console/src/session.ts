@@ -1,9 +1,9 @@
 import { api, bodyOf, keyStore, onTurnedAway, ProblemError } from './api/client.ts';
 import type { Me } from './api/schema.ts';
-import { type TextKey, wordsNow } from './language.ts';
+import { wordsNow } from './language.ts';
 import { toast } from './parts/toasts.tsx';
 import { createStore, useStore } from './store.ts';
-import { en } from './texts/en.ts';
+import { refusalText } from './texts/refusals.ts';
 
 /** Who uses the page. `refused`: why somebody was not let in, a reason or a sentence of the server. */
 export interface Session {
@@ -33,12 +33,10 @@ export function useMayIn(): (right: Me['rights'][number], department: string | n
 
 const set = (some: Partial<Session>) => store.set((before) => ({ ...before, ...some }));
 
-/** Returns why somebody was not let in, in the language of the page. */
+/** Returns why something was refused, in the language of the page. */
 export function refusalOf(error: unknown): string {
-  const words = wordsNow();
-  if (!(error instanceof ProblemError)) return words.t('failed');
-  const key = `reason.${error.reason}`;
-  return key in en ? words.t(key as TextKey) : error.message;
+  const { language, t } = wordsNow();
+  return (error instanceof ProblemError && refusalText(error, language)) || t('failed');
 }
 
 /** Uses what the address brings: a key, a one-time link, or why a provider sent the browser back. */
@@ -79,7 +77,7 @@ async function begin(): Promise<void> {
   } catch (error) {
     if (!(error instanceof ProblemError)) return set({ state: 'out', refused: wordsNow().t('unreachable') });
     // Only 401 says that the key or the session does not count; a busy server says nothing of it.
-    if (error.status !== 401) return set({ state: 'out', me: null, refused: error.message });
+    if (error.status !== 401) return set({ state: 'out', me: null, refused: refusalOf(error) });
     if (keyStore.get() !== null) out(wordsNow().t('key-refused'));
     else set({ state: 'out', me: null });
   }

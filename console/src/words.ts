@@ -1,3 +1,4 @@
+import { axisLabels } from './parts/axis.ts';
 import { createStore, useStore } from './store.ts';
 
 export type Language = 'en' | 'zh';
@@ -38,6 +39,8 @@ export interface WordsOf<Key extends string> {
   day(at: string | number): string;
   /** A day of a week. */
   date(at: string | number): string;
+  /** The labels of the times of a chart's axis, epoch s. */
+  axis(times: readonly number[]): string[];
   /** A duration of two units at most, such as `3 h 20 min`. */
   duration(ms: number): string;
 }
@@ -62,6 +65,7 @@ function wordsIn<Key extends string>(language: Language, texts: Catalogue<Key>):
     day: (at) => date.format(new Date(at)),
     date: (at) => weekday.format(new Date(at)),
     clock: (at) => clock.format(new Date(at)),
+    axis: (times) => axisLabels(times, locale),
     duration(ms) {
       const minutes = Math.max(0, Math.round(ms / 60_000));
       if (minutes < 60) return t('minutes', { n: minutes });

@@ -100,7 +100,9 @@ export function aggregate(points: Points, every: number, fn: Aggregate, { kind }
   return valued(byBucket(points, every), ({ ts, value }) => of(value, ts));
 }
 
-/** What a counter counted, or a state changed, at each reading since the one before. Those before `fromMs` only begin. */
+/**
+ * What a counter counted, or a state changed, at each reading since the one before. Those before `fromMs` only begin.
+ */
 export function counted(
   points: Points,
   every: number,

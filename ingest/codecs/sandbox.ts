@@ -12,7 +12,9 @@ import type { Asked, Coded, Frame, Returned, SandboxData } from './index.ts';
 /** QuickJS asks after each 10,000 loops and calls, also within a regular expression: about a million of them. */
 const MOST_INTERRUPTS = 100;
 const MEMORY_BYTES = 4 * 1024 * 1024;
-/** QuickJS counts 8 bytes for each block of this build, whatever its size: only memory that does not grow is a bound. */
+/**
+ * QuickJS counts 8 bytes for each block of this build, whatever its size: only memory that does not grow is a bound.
+ */
 const MEMORY_PAGES = 256;
 const STACK_BYTES = 256 * 1024;
 /** Of what a codec returns, as JSON. */
@@ -115,7 +117,7 @@ function codedOf(result: Text | null): Coded {
 }
 
 /** Where WebAssembly itself fails, this thread is of no use any more; the next frame gets another. */
-function tried(asked: Asked): Returned {
+function tried(asked: Asked): Omit<Returned, 'tookMs'> {
   try {
     return { coded: run(asked), isBroken: false };
   } catch (error) {
@@ -124,7 +126,10 @@ function tried(asked: Asked): Returned {
 }
 
 port.on('message', (asked: Asked) => {
-  port.postMessage(tried(asked));
+  const before = process.threadCpuUsage();
+  const returned = tried(asked);
+  const { user, system } = process.threadCpuUsage(before);
+  port.postMessage({ ...returned, tookMs: (user + system) / 1_000 } satisfies Returned);
   Atomics.add(done, 0, 1);
   Atomics.notify(done, 0);
 });

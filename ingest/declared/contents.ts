@@ -1,11 +1,13 @@
+import { isUtf8 } from 'node:buffer';
 import { decode as decodeMessagePack } from '@msgpack/msgpack';
 import { compilePath } from '../../city-model/index.ts';
 import { type DeclaredFormat, excessOf, type Rejection } from '../../domain/index.ts';
 import { isObject, kindOf, nulsBehind, type Past, readJson } from '../decode/format.ts';
+import { noText, packed } from '../decode/looks-like.ts';
 import { cborIn } from '../decode/senml-cbor.ts';
 import { readFrame } from './frame.ts';
 import { readProtobuf } from './protobuf.ts';
-import { readSparkplug } from './sparkplug.ts';
+import { ONLINE_TOO, readSparkplug } from './sparkplug.ts';
 import { readCsv, readLineProtocol, readPairs, readUltraLight } from './texts.ts';
 
 const MOST_DEPTH = 16;
@@ -22,13 +24,17 @@ export type Content = (
 export function contentOf(format: DeclaredFormat): Content {
   const read = format.content === 'sparkplug-b' ? null : withFrame(readerOf(format), format);
   const named = NAMES[format.content];
+  // Texts say it themselves, and a frame may begin as it likes.
+  const isBinary = ['cbor', 'messagepack', 'protobuf', 'sparkplug-b'].includes(format.content);
   return (payload, past) => {
     try {
-      if (read === null) return readSparkplug(payload, past);
+      if (read === null) return readSparkplug(payload, past, format.rows === ONLINE_TOO ? ONLINE_TOO : 'rows');
       const faults: Rejection[] = [];
       return { value: read(payload, faults), faults };
     } catch (error) {
-      return { reason: 'malformed', path: '$', detail: `not ${named}: ${(error as Error).message}`.slice(0, 300) };
+      const kind = isBinary ? packed(payload) : null;
+      const why = `${(error as Error).message.slice(0, 200)}${kind === null ? '' : `; it looks like ${kind}`}`;
+      return { reason: 'malformed', path: '$', detail: `not ${named}: ${why}` };
     }
   };
 }
@@ -64,7 +70,7 @@ function readerOf(format: DeclaredFormat): Read {
     case 'cbor':
       return (payload, faults) => plain(cborIn(payload, faults));
     case 'messagepack':
-      return (payload) => messagePackOf(payload);
+      return messagePackOf;
     case 'protobuf':
       return (payload) => readProtobuf(payload, proto!.types, proto!.message);
     case 'csv':
@@ -86,14 +92,19 @@ function readerOf(format: DeclaredFormat): Read {
 }
 
 function jsonOf(payload: Buffer, faults: Rejection[]): unknown {
-  const json = readJson(payload.toString('utf8'));
+  const json = readJson(payload);
   if ('reason' in json) throw new Error(json.detail.replace(/^not JSON: /, ''));
   faults.push(...json.faults);
   return json.value;
 }
 
-/** A byte order mark is passed over; so are NUL bytes behind the text, but that is said. */
+/**
+ * A byte order mark is passed over; so are NUL bytes behind the text, but that is said. Throws where it is no text at
+ * all: its bytes would become names and values that nothing reads.
+ */
 function textOf(payload: Buffer, faults: Rejection[]): string {
+  const kind = noText(payload);
+  if (kind !== null) throw new Error(`it looks like ${kind}`);
   let end = payload.length;
   while (end > 0 && payload[end - 1] === 0) end--;
   if (end < payload.length) faults.push(nulsBehind(payload.length - end, '$'));
@@ -135,13 +146,57 @@ function plain(value: unknown): unknown {
   return object;
 }
 
-function messagePackOf(payload: Buffer): unknown {
-  checkLengths(payload);
-  const most = payload.length;
-  const value = decodeMessagePack(payload, { maxArrayLength: most, maxMapLength: most, useBigInt64: false });
+/** Reads MessagePack; bytes of texts that are no UTF-8 become U+FFFD, as in JSON. */
+function messagePackOf(payload: Buffer, faults: Rejection[]): unknown {
+  let isGood = true;
+  const pairs = checkLengths(payload, (from, to) => {
+    isGood &&= isAscii(payload, from, to) || isUtf8(payload.subarray(from, to));
+  });
+  const most = { maxArrayLength: payload.length, maxMapLength: payload.length };
+  const raw = isGood ? {} : { rawStrings: true, keyDecoder: KEYS };
+  const value = decodeMessagePack(payload, { ...most, useBigInt64: false, ...raw });
   if (excessOf(value, MOST_DEPTH) !== null) throw new Error(`nested deeper than ${MOST_DEPTH} levels`);
-  return value;
+  if (keysIn(value) < pairs) {
+    const detail = 'an object has a key more than once; the last value counts';
+    faults.push({ reason: 'ambiguous', path: '$', detail });
+  }
+  return isGood ? value : withTexts(value, payload);
 }
+
+function isAscii(bytes: Buffer, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) if (bytes[at]! >= 0x80) return false;
+  return true;
+}
+
+/** Whether a decoded value is a map; neither bytes nor what an extension stands for is. */
+const isMap = (value: unknown): value is Record<string, unknown> =>
+  isObject(value) && Object.getPrototypeOf(value) === Object.prototype;
+
+/** The number of keys in all maps of a value. */
+function keysIn(value: unknown): number {
+  if (!Array.isArray(value) && !isMap(value)) return 0;
+  let keys = Array.isArray(value) ? 0 : Object.keys(value).length;
+  for (const one of Object.values(value)) if (typeof one === 'object') keys += keysIn(one);
+  return keys;
+}
+
+/** Makes texts of those bytes of a value that are texts in its payload. */
+function withTexts(value: unknown, payload: Buffer): unknown {
+  const texts = new Set<number>();
+  checkLengths(payload, (from) => texts.add(payload.byteOffset + from));
+  const read = (one: unknown): unknown => {
+    if (one instanceof Uint8Array && texts.has(one.byteOffset)) return Buffer.from(one).toString();
+    if (Array.isArray(one)) return one.map(read);
+    return isMap(one) ? Object.fromEntries(Object.entries(one).map(([name, part]) => [name, read(part)])) : one;
+  };
+  return read(value);
+}
+
+/** The library takes bytes of a short text that are no UTF-8 for characters of their own. */
+const KEYS = {
+  canBeCached: () => true,
+  decode: (bytes: Uint8Array, at: number, length: number) => Buffer.from(bytes.subarray(at, at + length)).toString(),
+};
 
 /** Items of a list or map, or bytes of a text: how wide the length is, items or bytes for each, bytes beside it. */
 interface Sized {
@@ -172,10 +227,12 @@ const FIXED = [5, 9, 2, 3, 5, 9, 2, 3, 5, 9, 3, 4, 6, 10, 18];
 const FIRST_FIXED = 0xca;
 
 /**
- * Throws where lists declare more items than there are bytes left for: the library makes room for what each declares,
- * so that lists in lists would take the square of the message (https://github.com/msgpack/msgpack/blob/master/spec.md).
+ * Returns how many keys all maps have, and calls `onText` with the bounds of each text. Throws where lists declare more
+ * items than there are bytes left for: the library makes room for what each declares, so that lists in lists would take
+ * the square of the message (https://github.com/msgpack/msgpack/blob/master/spec.md).
  */
-function checkLengths(bytes: Buffer): void {
+function checkLengths(bytes: Buffer, onText: (from: number, to: number) => void): number {
+  let pairs = 0;
   let at = 0;
   for (let left = 1; left > 0; left--) {
     if (left > bytes.length - at) throw new Error('it ends too early');
@@ -186,14 +243,22 @@ function checkLengths(bytes: Buffer): void {
       if (at + 1 + width > bytes.length) throw new Error('it ends too early');
       const length = bytes.readUIntBE(at + 1, width);
       left += length * items;
-      at += 1 + width + (items === 0 ? length + extra : 0);
+      at += 1 + width;
+      if (items === 2) pairs += length;
+      if (first >= 0xd9 && first <= 0xdb) onText(at, Math.min(at + length, bytes.length));
+      if (items === 0) at += length + extra;
     } else if (first >= 0x80 && first < 0x90) {
       left += 2 * (first & 15);
+      pairs += first & 15;
       at++;
     } else if (first >= 0x90 && first < 0xa0) {
       left += first & 15;
       at++;
-    } else if (first >= 0xa0 && first < 0xc0) at += 1 + (first & 31);
-    else at += FIXED[first - FIRST_FIXED] ?? 1;
+    } else if (first >= 0xa0 && first < 0xc0) {
+      const from = at + 1;
+      at = from + (first & 31);
+      onText(from, Math.min(at, bytes.length));
+    } else at += FIXED[first - FIRST_FIXED] ?? 1;
   }
+  return pairs;
 }

@@ -20,7 +20,10 @@ type Announced = Readonly<Record<string, Entity & { readonly name: string }>>;
 
 const LONGEST = 256;
 const MOST_ENTITIES = 64;
-/** The short names of keys (https://www.home-assistant.io/integrations/mqtt/#supported-abbreviations-in-mqtt-discovery-messages). */
+/**
+ * The short names of keys
+ * (https://www.home-assistant.io/integrations/mqtt/#supported-abbreviations-in-mqtt-discovery-messages).
+ */
 const SHORT: Readonly<Record<string, string>> = {
   ...{ stat_t: 'state_topic', unit_of_meas: 'unit_of_measurement', val_tpl: 'value_template', cmps: 'components' },
   ...{ dev_cla: 'device_class', pl_on: 'payload_on', pl_off: 'payload_off', p: 'platform' },
@@ -40,7 +43,10 @@ export class HomeAssistantDecoder implements Format {
   /** Of discovery only: the device is that of the state topic. */
   readonly deviceOf?: (payload: Buffer) => string | null;
 
-  /** `namedBy` returns the device that a state topic names: null where it names none, undefined where it is not declared. */
+  /**
+   * `namedBy` returns the device that a state topic names: null where it names none, undefined where it is not
+   * declared.
+   */
   constructor(name: string, topic: string, namedBy: (topic: string) => string | null | undefined) {
     this.name = name;
     this.#topic = topic;

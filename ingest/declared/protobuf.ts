@@ -24,8 +24,9 @@ const SCALARS: Readonly<Record<string, { readonly wire: number; readonly read: (
 };
 
 /**
- * Reads a message of Protocol Buffers as an object: lists for repeated fields, objects for maps, names for enumerations,
- * base64 for bytes. A field that is not there is absent, also where proto3 has a default. Throws where it is malformed.
+ * Reads a message of Protocol Buffers as an object: lists for repeated fields, objects for maps, names for
+ * enumerations, base64 for bytes. A field that is not there is absent, also where proto3 has a default. Throws where it
+ * is malformed.
  */
 export function readProtobuf(payload: Buffer, { messages, enums }: ProtoTypes, type: string): unknown {
   let fields = 0;

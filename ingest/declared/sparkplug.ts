@@ -66,9 +66,12 @@ interface Row {
   readonly values: Record<string, number | boolean>;
 }
 
+/** The list that has births and deaths, too. Its other rows are at the same places as in `rows`. */
+export const ONLINE_TOO = 'rows_with_online';
+
 /** A payload in which paths find their parts, and what of it cannot be read. */
 export interface Sparkplug {
-  readonly value: { readonly rows: readonly Row[]; readonly rows_with_online: readonly Row[] };
+  readonly value: { readonly rows: readonly Row[]; readonly [ONLINE_TOO]: readonly Row[] };
   readonly faults: readonly Rejection[];
 }
 
@@ -88,9 +91,10 @@ const INTEGERS: Readonly<Record<number, (value: number) => number>> = {
 
 /**
  * Reads a payload of Sparkplug B by what the node and the device were born with (§5, §6.4): aliases, and types, without
- * which a negative integer cannot be told from a large one. Throws where it is malformed.
+ * which a negative integer cannot be distinguished from a large one. Faults are at their paths in the list that the
+ * format reads, by which they are replayed. Throws where it is malformed.
  */
-export function readSparkplug(payload: Buffer, past: Past | null): Sparkplug {
+export function readSparkplug(payload: Buffer, past: Past | null, list: 'rows' | typeof ONLINE_TOO): Sparkplug {
   const { metrics = [], ...head } = readProtobuf(payload, TYPES, 'Payload') as Payload;
   const { node, kind } = placeOf(past);
   const faults: Rejection[] = [];
@@ -111,9 +115,9 @@ export function readSparkplug(payload: Buffer, past: Past | null): Sparkplug {
     // Its aliases may be others than before.
     past!.learn(BIRTH, null);
   }
-  const rows = rowsOf(metrics, head, birth, faults);
+  const rows = rowsOf(metrics, { head, birth, list }, faults);
   const isOnline = isBirth && past !== null ? [online(true, head)] : [];
-  return { value: { rows, rows_with_online: [...isOnline, ...rows] }, faults };
+  return { value: { rows, rows_with_online: [...rows, ...isOnline] }, faults };
 }
 
 const TOO_MUCH: Rejection = {
@@ -168,8 +172,14 @@ function birthNow(past: Past | null, node: string | null): Birth | string {
   return fact.body as Birth;
 }
 
-/** Metrics by their times: a message may have stored values of earlier. A row stays where it is when it is read again. */
-function rowsOf(metrics: readonly Metric[], head: Payload, birth: Birth | string, faults: Rejection[]): Row[] {
+/**
+ * Metrics by their times: a message may have stored values of earlier. A row stays where it is when it is read again.
+ */
+function rowsOf(
+  metrics: readonly Metric[],
+  { head, birth, list }: { readonly head: Payload; readonly birth: Birth | string; readonly list: string },
+  faults: Rejection[],
+): Row[] {
   const rows = new Map<number | undefined, Row & { readonly path: string }>();
   const { byName, byAlias } = indexOf(birth);
   for (const metric of metrics) {
@@ -181,7 +191,7 @@ function rowsOf(metrics: readonly Metric[], head: Payload, birth: Birth | string
     if (value === null) continue;
     let row = rows.get(timestamp);
     if (row === undefined) {
-      row = { timestamp, values: Object.create(null) as Row['values'], path: `$.rows[${rows.size}]` };
+      row = { timestamp, values: Object.create(null) as Row['values'], path: `$.${list}[${rows.size}]` };
       rows.set(timestamp, row);
     }
     if (called !== undefined && value !== 'unknown') row.values[called] = value;
@@ -219,7 +229,7 @@ function unknown(what: string, path: string, birth: Birth | string): Rejection {
   return { reason: 'not-announced', path, detail };
 }
 
-/** Null where it is no number; `unknown` where only its type tells which one. */
+/** Null where it is no number; `unknown` where only its type says which one. */
 function numberIn(metric: Metric, type: number): number | boolean | 'unknown' | null {
   const { double, float, boolean, long, int, text, is_null: isNull = false } = metric;
   if (isNull || text !== undefined) return null;

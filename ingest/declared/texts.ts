@@ -1,5 +1,5 @@
 import type { Rejection } from '../../domain/index.ts';
-import { Unreadable } from '../decode/lenient-json.ts';
+import { memberOf, Unreadable } from '../decode/lenient-json.ts';
 
 /** Rows of a text format; a text that is none is thrown as an error with its place. */
 type Row = Record<string, unknown>;
@@ -100,18 +100,18 @@ export function readPairs(text: string, separator: string | null, equals: string
     return [part.slice(0, at).trim(), part.slice(at + equals.length).trim()] as const;
   };
   const filled = parts.filter((part) => part !== '');
-  return rowOf(readEach(filled, read, () => '$', faults).filter(isRead));
+  return rowOf(readEach(filled, read, () => '$', faults).filter(isRead), { path: '$', faults });
 }
 
 /** UltraLight 2.0: `t|15|k|abc`, several groups behind `#`, a time before each; the time is the value `TimeInstant`. */
 export function readUltraLight(text: string, faults: Rejection[]): (Row | undefined)[] {
-  const read = (group: string) => {
+  const read = (group: string, index: number) => {
     const parts = partsOf(group, '|');
     const time = parts.length % 2 === 1 ? parts.shift()! : null;
     if (parts.length === 0) throw new Error('no name|value in it');
     const pairs: (readonly [string, string])[] = time === null ? [] : [['TimeInstant', time]];
     for (let i = 0; i < parts.length; i += 2) pairs.push([parts[i]!, parts[i + 1]!]);
-    return rowOf(pairs);
+    return rowOf(pairs, { path: item(index), faults });
   };
   return readEach(partsOf(text.trim(), '#'), read, item, faults);
 }
@@ -130,7 +130,10 @@ function lineOf(line: string, path: string, faults: Rejection[]): Row {
   return {
     measurement: plain(measurement),
     tags: rowOf(tags.map(pairOf).map(([name, value]) => [name, plain(value)] as const)),
-    fields: rowOf(pairs.map(([name, value]) => [name, fieldValue(value)] as const)),
+    fields: rowOf(
+      pairs.map(([name, value]) => [name, fieldValue(value)] as const),
+      { path, faults },
+    ),
     ...(timestamp === undefined ? {} : { timestamp }),
   };
 }
@@ -171,9 +174,18 @@ function fieldValue(text: string): unknown {
   return text === '' || Number.isNaN(number) ? new Unreadable(text) : number;
 }
 
-/** Of two values of one name the first counts. */
-function rowOf(pairs: readonly (readonly [string, unknown])[]): Row {
+/** Of two values of one name the first counts; with `of` another value is refused. */
+function rowOf(
+  pairs: readonly (readonly [string, unknown])[],
+  of?: { readonly path: string; readonly faults: Rejection[] },
+): Row {
   const row: Row = Object.create(null);
-  for (const [name, value] of pairs) if (!(name in row)) row[name] = value;
+  for (const [name, value] of pairs) {
+    if (!(name in row)) row[name] = value;
+    else if (of !== undefined && !Object.is(row[name], value)) {
+      const detail = 'this name is there more than once; the first value counts';
+      of.faults.push({ reason: 'ambiguous', path: `${of.path}${memberOf(name)}`, detail });
+    }
+  }
   return row;
 }

@@ -13,8 +13,9 @@ const LONGEST = 64;
 export function timeReader({ unit, zone }: TimeField, cityZone: string): (value: unknown) => unknown {
   const { toUtc } = createZone(zone ?? cityZone);
   if (unit === 'iso') return (value) => (isText(value) ? fromIso(value, toUtc) : value);
+  if (unit === 'epoch') return (value) => fromNumber(value, scaleOf);
   const scale = UNITS[unit];
-  if (scale !== undefined) return (value) => fromNumber(value, scale);
+  if (scale !== undefined) return (value) => fromNumber(value, () => scale);
   const read = patternReader(unit);
   return (value) => {
     const parts = isText(value) ? read(value) : null;
@@ -25,9 +26,17 @@ export function timeReader({ unit, zone }: TimeField, cityZone: string): (value:
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= LONGEST;
 
-function fromNumber(value: unknown, scale: number): unknown {
+/** Of numbers since 1970: a second has eleven digits until the year 5138, and each smaller unit three more. */
+function scaleOf(number: number): number {
+  const size = Math.abs(number);
+  if (size < 1e11) return UNITS.s!;
+  if (size < 1e14) return UNITS.ms!;
+  return size < 1e17 ? UNITS.us! : UNITS.ns!;
+}
+
+function fromNumber(value: unknown, scale: (number: number) => number): unknown {
   const number = isText(value) && /^-?\d{1,20}(\.\d{1,9})?$/.test(value) ? Number(value) : value;
-  return typeof number === 'number' ? Math.round(number * scale) : value;
+  return typeof number === 'number' ? Math.round(number * scale(number)) : value;
 }
 
 /** A time with a zone stays as it is; `2026-01-31 12:00:00` is local time. */

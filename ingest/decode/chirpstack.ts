@@ -17,8 +17,8 @@ import { networkOf } from './network.ts';
 
 /**
  * ChirpStack's uplink events (`application/{id}/device/{devEui}/event/up`): version 4 (`object`), and version 3
- * (`objectJSON`, a JSON text). Fields are the dotted paths of the object that the codec returned: that of the city where
- * the profile names one, else ChirpStack's.
+ * (`objectJSON`, a JSON text). Fields are the dotted paths of the object that the codec returned: that of the city
+ * where the profile names one, else ChirpStack's.
  */
 export const chirpstack: Format = { name: 'chirpstack', decode };
 
@@ -60,10 +60,9 @@ interface Coded {
 }
 
 /** A codec of the city goes before that of ChirpStack; null where there is no frame. */
-function decodedBy(codec: Codec, { data, fPort }: Body, receivedAt: number): Coded | Rejection | null {
-  const coded = codedOf(codec, data, fPort, receivedAt);
-  if (coded === null) return null;
-  if ('fault' in coded) return { reason: 'not-decoded', path: '$.data', detail: `${codec.name}: ${coded.fault}` };
+function decodedBy(codec: Codec, { data: frame, fPort: port }: Body, receivedAtMs: number): Coded | Rejection | null {
+  const coded = codedOf(codec, { frame, path: '$.data', port, receivedAtMs });
+  if (coded === null || 'reason' in coded) return coded;
   return { object: coded.data, path: '$.object', faults: [] };
 }
 

@@ -1,5 +1,5 @@
 import type { Rejection } from '../../domain/index.ts';
-import type { Codec, Coded } from '../codecs/index.ts';
+import type { Codec } from '../codecs/index.ts';
 import { isObject, type RawReading } from './format.ts';
 import { memberOf } from './lenient-json.ts';
 
@@ -117,13 +117,20 @@ const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/;
 /** Of a frame. LoRaWAN has 255 at most; the work of the sandbox grows with them. */
 const MOST_BYTES = 1_024;
 
-/** Returns what a codec makes of a raw frame; null where there is no frame. */
-export function codedOf(codec: Codec, frame: unknown, port: unknown, receivedAtMs: number): Coded | null {
+/** Returns what a codec makes of the raw frame at a path, or why it is refused; null where there is no frame. */
+export function codedOf(
+  codec: Codec,
+  { frame, path, port, receivedAtMs }: { frame: unknown; path: string; port: unknown; receivedAtMs: number },
+): { readonly data: Readonly<Record<string, unknown>> } | Rejection | null {
   if (typeof frame !== 'string' || frame === '') return null;
-  if (!BASE64.test(frame)) return { fault: 'the frame is not Base64' };
+  const refused = (detail: string, reason: Rejection['reason'] = 'not-decoded') => ({ reason, path, detail });
+  if (!BASE64.test(frame)) return refused(`${codec.name}: the frame is not Base64`);
   const bytes = new Uint8Array(Buffer.from(frame, 'base64'));
-  if (bytes.length > MOST_BYTES) return { fault: `the frame has ${bytes.length} bytes, more than ${MOST_BYTES}` };
-  return codec.decode({ bytes, port: Number.isInteger(port) ? Number(port) : 0, receivedAtMs });
+  if (bytes.length > MOST_BYTES)
+    return refused(`${codec.name}: the frame has ${bytes.length} bytes, more than ${MOST_BYTES}`);
+  const coded = codec.decode({ bytes, port: Number.isInteger(port) ? Number(port) : 0, receivedAtMs });
+  if (!('fault' in coded)) return coded;
+  return refused(`${codec.name}: ${coded.fault}`, coded.isTooSlow ? 'codec-too-slow' : 'not-decoded');
 }
 
 /** What identifies the uplink of a LoRaWAN device. */

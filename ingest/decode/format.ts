@@ -44,8 +44,8 @@ export interface Decoded {
   readonly readings: readonly RawReading[];
   readonly rejections: readonly Rejection[];
   /**
-   * LoRaWAN: session, frame counter and content of the frame. The same again within ten minutes is the same frame, heard
-   * by another gateway or delivered later.
+   * LoRaWAN: session, frame counter and content of the frame. The same again within ten minutes is the same frame,
+   * received by another gateway or delivered later.
    */
   readonly uplink?: string;
   /** What it says beside readings, once its device is known. */
@@ -63,7 +63,10 @@ export interface Past {
   recall(device: string, name: string): { readonly body: unknown; readonly isNew: boolean } | null;
   /** Whether what was said under one name is newer than what was said under another one. */
   isNewer(one: readonly [device: string, name: string], other: readonly [device: string, name: string]): boolean;
-  /** Keeps what the message says of its device, for itself and the messages after it. Returns false where it is too much. */
+  /**
+   * Keeps what the message says of its device, for itself and the messages after it. Returns false where it is too
+   * much.
+   */
   learn(name: string, body: unknown): boolean;
   /**
    * Counts the messages of who publishes for this device and others, by their numbers. Returns how many are missing
@@ -77,7 +80,8 @@ export interface Format {
   readonly name: string;
   /**
    * Pure. Returns a rejection where nothing of the payload can be read. `receivedAt` is epoch ms, the base of relative
-   * times, `codec` what decodes raw frames of the device, `past` what earlier messages said; without it they said nothing.
+   * times, `codec` what decodes raw frames of the device, `past` what earlier messages said; without it they said
+   * nothing.
    */
   readonly decode: (
     payload: Buffer,

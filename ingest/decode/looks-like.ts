@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+
 /** Kinds of bytes by how they begin. Encodings of text have two bytes or more a character, and so zeros. */
 const BEGINNINGS: readonly (readonly [hex: string, name: string])[] = [
   ['1f8b', 'gzip; send it as it is over MQTT, or with Content-Encoding: gzip over HTTP'],
@@ -27,17 +29,35 @@ const TEXTS: readonly (readonly [pattern: RegExp, name: string])[] = [
 /** A text is looked at no further. */
 const LOOKED_AT = 1_024;
 
-/** Returns what a payload that cannot be read as JSON looks like, as the end of a sentence; empty where it is not known. */
+/**
+ * Returns what a payload that cannot be read as JSON looks like, as the end of a sentence; empty where it is not known.
+ */
 export function looksLike(payload: Buffer): string {
   const name = kindOfBytes(payload);
   return name === null ? '' : `; it looks like ${name}`;
 }
 
-function kindOfBytes(payload: Buffer): string | null {
-  const start = payload.toString('hex', 0, 4);
-  for (const [hex, name] of BEGINNINGS) if (start.startsWith(hex)) return name;
+/** Returns what a payload is that begins as no text in UTF-8 does: packed, or in another encoding; null else. */
+export function noText(payload: Buffer): string | null {
   const [first = 0, second = 0] = payload;
   if (payload.length > 3 && (first === 0) !== (second === 0)) return 'UTF-16; send UTF-8';
+  return packed(payload);
+}
+
+/** Returns the same of bytes that are no text in their format either: their first bytes alone say it. */
+export function packed(payload: Buffer): string | null {
+  return isUtf8(payload) ? null : beginning(payload);
+}
+
+function beginning(payload: Buffer): string | null {
+  const start = payload.toString('hex', 0, 4);
+  return BEGINNINGS.find(([hex]) => start.startsWith(hex))?.[1] ?? null;
+}
+
+function kindOfBytes(payload: Buffer): string | null {
+  const [first = 0] = payload;
+  const kind = beginning(payload) ?? noText(payload);
+  if (kind !== null) return kind;
   if (first >= 0xa0 && first <= 0xbf) return 'CBOR; SenML in CBOR has a topic of its own';
   if (first >= 0x80 && first <= 0x9f) return 'CBOR or MessagePack';
   if (first >= 0xdc && first <= 0xdf) return 'MessagePack';

@@ -1,6 +1,7 @@
 import { decodeFirst, type TagDecoder, type Token, Tokenizer, Type } from 'cborg';
 import type { Rejection } from '../../domain/index.ts';
 import { type Decoded, type Format, kindOf, nulsBehind } from './format.ts';
+import { packed } from './looks-like.ts';
 import { resolvePack } from './senml-pack.ts';
 
 /** SenML CBOR (`devices/{id}/senml-cbor`), RFC 8428 §6: the records of SenML JSON with integer labels. */
@@ -43,7 +44,12 @@ function parse(payload: Buffer): { value: unknown; faults: readonly Rejection[] 
     return { value: cborIn(payload, faults, TAGS), faults };
   } catch (error) {
     const why = (error as Error).message.replace(/^CBOR decode error: /, '');
-    return { reason: 'malformed', path: '$', detail: `not CBOR: ${why}` };
+    const kind = packed(payload);
+    return {
+      reason: 'malformed',
+      path: '$',
+      detail: `not CBOR: ${why}${kind === null ? '' : `; it looks like ${kind}`}`,
+    };
   }
 }
 

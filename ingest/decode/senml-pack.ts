@@ -254,7 +254,7 @@ function put(
   group.quantities[field] = several;
 }
 
-/** At most so many quantities of one name are told apart. */
+/** At most so many quantities of one name are kept apart. */
 const MOST_QUANTITIES = 8;
 
 /** Returns one unit of each quantity, in their order, of names that have several (§5.1.3: a sensor that moves). */

@@ -43,11 +43,10 @@ function decodeUplink(payload: Buffer, receivedAt: number, codec: Codec | null):
     const detail = 'simulated in the console of The Things Stack: no device measured this';
     return { reason: 'simulated', path: '$.simulated', detail };
   }
-  const coded = codec === null ? null : codedOf(codec, message.frm_payload, message.f_port, receivedAt);
-  if (coded !== null && 'fault' in coded) {
-    const detail = `${codec!.name}: ${coded.fault}`;
-    return { reason: 'not-decoded', path: `${ROOT}.frm_payload`, detail };
-  }
+  const { frm_payload: frame, f_port: port } = message;
+  const raw = { frame, path: `${ROOT}.frm_payload`, port, receivedAtMs: receivedAt };
+  const coded = codec === null ? null : codedOf(codec, raw);
+  if (coded !== null && 'reason' in coded) return coded;
   const decoded = decodeMessage(body, coded === null ? message : { ...message, decoded_payload: coded.data });
   if ('reason' in decoded || json.faults.length === 0) return decoded;
   return { ...decoded, rejections: [...faultsUnder(json, `${ROOT}.decoded_payload`), ...decoded.rejections] };

@@ -30,9 +30,9 @@ interface Layout {
 }
 
 /**
- * Reads CSV (RFC 4180, without line breaks in values) with a header into rows: either `device, ts, metric, value[, unit]`,
- * or `device, ts` and a column for each metric, whose empty values are no readings. Throws `invalid` for a header that
- * is neither.
+ * Reads CSV (RFC 4180, without line breaks in values) with a header into rows: either `device, ts, metric, value[,
+ * unit]`, or `device, ts` and a column for each metric, whose empty values are no readings. Throws `invalid` for a
+ * header that is neither.
  */
 export function readCsv(text: string, options: TextOptions, into: RowCollector): void {
   const lines = new Lines(text);

@@ -13,8 +13,8 @@ const RENAMED: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads InfluxDB's line protocol into rows: each field of a line is a reading of the device that the tag `device` names.
- * Measurement and other tags are not used.
+ * Reads InfluxDB's line protocol into rows: each field of a line is a reading of the device that the tag `device`
+ * names. Measurement and other tags are not used.
  */
 export function readLines(text: string, { device, precision, firstLine }: TextOptions, into: RowCollector): void {
   const time = new TimeReader(precision ?? 'ns');

@@ -20,8 +20,8 @@ export interface PartHeader {
   readonly rows: number;
   readonly devices: readonly string[];
   /**
-   * Fields as the file names them; the unit of their values is null where it is that of the profile. With `text`, that is
-   * the value of all its rows: the name of a state's value.
+   * Fields as the file names them; the unit of their values is null where it is that of the profile. With `text`, that
+   * is the value of all its rows: the name of a state's value.
    */
   readonly metrics: readonly (readonly [field: string, unit: string | null, text?: string])[];
   /** Whether the rules take the readings, too. */

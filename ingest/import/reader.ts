@@ -200,7 +200,9 @@ class PartReader {
   }
 }
 
-/** Returns calibrations that correct nothing: what is imported is stored as the file has it, and as what was measured. */
+/**
+ * Returns calibrations that correct nothing: what is imported is stored as the file has it, and as what was measured.
+ */
 function uncorrecting(calibrations: Calibrations): Calibrations {
   if (calibrations === null) return null;
   return new Map([...calibrations].map(([metric, { raw }]) => [metric, { raw, spans: [] }]));

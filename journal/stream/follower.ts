@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { LamppostError } from '../../domain/index.ts';
+import { LamppostError, monotonicClock } from '../../domain/index.ts';
 import type { StreamLog } from './log.ts';
 
 interface Parts {
@@ -8,6 +8,11 @@ interface Parts {
   readonly newest: () => number;
   /** Takes the next records, in order and without gaps, all or none. Throws `disk`, `too-new`, `damaged`. */
   readonly take: (records: readonly StreamRecord[]) => void;
+  /**
+   * Called before anything is read after a time without records, or where some are missing. Throws `damaged`,
+   * `log-away`.
+   */
+  readonly afterQuiet: () => Promise<void>;
   /** Called where the log cannot be followed any more. */
   readonly onFault: (error: Error) => void;
   readonly logger: Logger;
@@ -29,19 +34,20 @@ const AGAIN_MS = 250;
 /** Where nobody says anything, the stream is asked what it has. */
 const ASK_MS = 1_500;
 const MOST_OWN = 64;
-/** So often in a row the stream must end before this node's newest record: a server that has just begun to lead lags. */
-const BEHIND = 4;
+/** Servers take longer than this until another one leads. */
+const QUIET_MS = 2_500;
 
 /**
- * Reads the stream record by record into the file, up to the newest that anybody knows of. It asks for records by number
- * instead of having a consumer: any server can reply, and none has to remember who follows (ADR 48).
+ * Reads the stream record by record into the file, up to the newest that anybody knows of. It asks for records by
+ * number instead of having a consumer: no server has to know who follows (ADR 48).
  */
 export class Follower {
   readonly #parts: Parts;
   /** What this node appended itself and need not ask for. */
   readonly #own = new Map<number, Uint8Array>();
   #known = 0;
-  #behind = 0;
+  /** When something was read, or it was looked after a quiet time, monotonic. */
+  #lookedAt = 0;
   #atOnce = MOST_AT_ONCE;
   #wake: () => void = () => {};
   #stopped = false;
@@ -49,6 +55,11 @@ export class Follower {
 
   constructor(parts: Parts) {
     this.#parts = parts;
+  }
+
+  /** The newest record that anybody spoke of. */
+  get known(): number {
+    return this.#known;
   }
 
   start(): void {
@@ -99,6 +110,8 @@ export class Follower {
   async #read(): Promise<boolean> {
     const { newest, take } = this.#parts;
     const from = newest() + 1;
+    if (monotonicClock.now() - this.#lookedAt > QUIET_MS) await this.#parts.afterQuiet();
+    this.#lookedAt = monotonicClock.now();
     const count = Math.min(this.#atOnce, this.#known - newest());
     const asked = await Promise.allSettled(Array.from({ length: count }, (_, n) => this.#record(from + n)));
     const records: StreamRecord[] = [];
@@ -112,6 +125,7 @@ export class Follower {
     if (records.length === 0 && failed !== undefined) throw failed.reason;
     if (records.length === 0 || this.#stopped) return false;
     take(records);
+    this.#lookedAt = monotonicClock.now();
     for (const { seq } of records) this.#own.delete(seq);
     return true;
   }
@@ -133,7 +147,7 @@ export class Follower {
     );
   }
 
-  /** Waits until somebody knows of more, or asks. Throws `log-away`. */
+  /** Waits until somebody knows of more, or asks. Throws `log-away`, `damaged`. */
   async #untilKnown(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const isWoken = await new Promise<boolean>((resolve) => {
@@ -144,12 +158,8 @@ export class Follower {
     this.#wake = () => {};
     if (isWoken || this.#stopped) return;
     const { last } = await this.#parts.log.ends();
-    this.#behind = last < this.#parts.newest() ? this.#behind + 1 : 0;
-    if (this.#behind >= BEHIND) {
-      const why = `the stream ends with ${last}, and this node has records up to ${this.#parts.newest()}: it has lost some`;
-      throw new LamppostError('damaged', `${why}; stop every node, and see "lamppost cluster recover"`);
-    }
-    this.reach(last);
+    if (last < this.#parts.newest()) await this.#parts.afterQuiet();
+    else this.reach(last);
   }
 }
 

@@ -1,13 +1,13 @@
-import type { DirectStreamAPI, JetStreamClient, JetStreamManager, StreamConfig, StreamInfo } from '@nats-io/jetstream';
+import type { JetStreamClient, JetStreamManager, StreamConfig, StreamInfo } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { type ClusterSettings, connectTo, nats } from '../../cluster/index.ts';
+import { type ClusterSettings, connectTo, electAnother, isOvertaken, nats } from '../../cluster/index.ts';
 import { LamppostError, MINUTE_MS } from '../../domain/index.ts';
 
 /** How long the stream knows the names of messages: whoever repeats one within it adds nothing. */
 const DUPLICATE_WINDOW_MS = 2 * MINUTE_MS;
 /** Within a fail-over, servers that know no leader yet do not reply. */
 const API_MS = 2_000;
-/** A publisher is told sooner that nobody leads the stream, and tries again. */
+/** A publisher learns sooner that nobody leads the stream, and tries again. */
 const PUBLISH_MS = 2_000;
 /** Bytes of a message beside a block's body. */
 const BESIDE_BYTES = 2_048;
@@ -29,13 +29,11 @@ export class StreamLog {
   readonly connection: NatsConnection;
   readonly client: JetStreamClient;
   readonly #manager: JetStreamManager;
-  readonly #direct: DirectStreamAPI;
 
   private constructor(settings: ClusterSettings, connection: NatsConnection, manager: JetStreamManager) {
     this.settings = settings;
     this.connection = connection;
     this.#manager = manager;
-    this.#direct = manager.direct;
     this.client = nats().jetstream.jetstream(connection, apiOf(settings));
   }
 
@@ -84,25 +82,53 @@ export class StreamLog {
   }
 
   /**
-   * Returns a record as it is in the stream; null where the server that replied has it no more, or not yet. Any server of
-   * the stream replies, so that one that has just ended is not missed. Throws `log-away`.
+   * Appends a record where the newest one is still `after`; resolves to its number, and to null where it is another
+   * one. Throws `log-away`: it may be in the stream nevertheless.
+   */
+  async publishAfter(after: number, message: Uint8Array, name: string): Promise<number | null> {
+    try {
+      const expect = { streamName: this.settings.name, lastSequence: after };
+      const ack = await this.client.publish(subjectOf(this.settings), message, {
+        ...{ msgID: name, timeout: PUBLISH_MS, expect },
+      });
+      return ack.duplicate ? null : ack.seq;
+    } catch (cause) {
+      if (isOvertaken(cause)) return null;
+      throw away(cause);
+    }
+  }
+
+  /**
+   * Returns a record as it is in the stream; null where it has it no more, or not yet. The server that leads replies:
+   * what another one has may differ from it for good after a fail-over (ADR 56). Throws `log-away`.
    */
   async record(seq: number): Promise<Uint8Array | null> {
     try {
-      return (await this.#direct.getMessage(this.settings.name, { seq }))?.data ?? null;
+      return (await this.#manager.streams.getMessage(this.settings.name, { seq }))?.data ?? null;
     } catch (cause) {
       if (/message not found|no message found/i.test((cause as Error).message)) return null;
       throw away(cause);
     }
   }
 
-  /** Tells the other nodes up to which record they can read: best effort. */
-  tell(seq: number): void {
+  /** Resolves to the server that leads the stream; null where none does, or it has one replica. Throws `log-away`. */
+  async leader(): Promise<string | null> {
+    const { cluster, config } = await this.#info();
+    return config.num_replicas > 1 ? (cluster?.leader ?? null) : null;
+  }
+
+  /** Lets another server lead the stream, where one can. */
+  async electAnother(): Promise<void> {
+    await electAnother(this.connection, this.settings);
+  }
+
+  /** Notifies the other nodes up to which record they can read: best effort. */
+  announce(seq: number): void {
     this.connection.publish(appendedOf(this.settings), String(seq));
   }
 
-  /** Calls the listener with the numbers that other nodes tell. */
-  onTold(listener: (seq: number) => void): void {
+  /** Calls the listener with the numbers that other nodes announce. */
+  onAnnounced(listener: (seq: number) => void): void {
     this.connection.subscribe(appendedOf(this.settings), {
       callback: (_error, message) => listener(Number(message.string())),
     });

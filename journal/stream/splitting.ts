@@ -7,8 +7,8 @@ export interface MessagesPart {
 }
 
 /**
- * Divides a body of messages into bodies of at most so many bytes each, in order; a message that is longer by itself has
- * one of its own. Throws a RangeError where the body is not in the record format.
+ * Divides a body of messages into bodies of at most so many bytes each, in order; a message that is longer by itself
+ * has one of its own. Throws a RangeError where the body is not in the record format.
  */
 export function splitMessages(body: Uint8Array, most: number): MessagesPart[] {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);

@@ -9,13 +9,19 @@
  * messages before it, every node counts by itself.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
-import type { BlockKind } from '../../domain/index.ts';
+import type { Block, BlockKind } from '../../domain/index.ts';
 import { LamppostError } from '../../domain/index.ts';
 import { KINDS } from '../blocks.ts';
 import type { NewBlock } from '../writer.ts';
 
-/** The version of the records that this Lamppost writes; it reads this one and those before. */
-const WIRE_VERSION = 1;
+/** The newest version of records that this Lamppost reads; it reads those before, too. */
+const NEWEST_VERSION = 1;
+/**
+ * The version of the records that it writes: that of the oldest Lamppost that decides the same about them. Only a
+ * record that has or means something new gets a higher one, so that a node that is upgraded stops no other by its first
+ * tick.
+ */
+const VERSION = 1;
 
 /** What every node knows of a block before it is numbered. */
 export interface WireBlock {
@@ -41,7 +47,7 @@ const PACKED_FROM = 32 * 1024;
 
 export function encodeBlock({ kind, body, count, head, now, offsetMs }: NewBlock, node: string): Uint8Array {
   const packed = kind !== 'messages' && body.length >= PACKED_FROM;
-  const facts: Header = { v: WIRE_VERSION, kind, count, head, steadyAt: now - offsetMs, offsetMs, node };
+  const facts: Header = { v: VERSION, kind, count, head, steadyAt: now - offsetMs, offsetMs, node };
   const header = Buffer.from(JSON.stringify(packed ? { ...facts, packed } : facts), 'utf8');
   const length = Buffer.alloc(4);
   length.writeUInt32LE(header.length);
@@ -52,8 +58,8 @@ export function encodeBlock({ kind, body, count, head, now, offsetMs }: NewBlock
 export function decodeBlock(message: Uint8Array, seq: number): WireBlock {
   const bytes = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
   const { v, kind, packed, ...facts } = headerOf(bytes, seq);
-  if (v > WIRE_VERSION || !KINDS.includes(kind as BlockKind)) {
-    const what = v > WIRE_VERSION ? `version ${v}` : `kind "${kind}"`;
+  if (v > NEWEST_VERSION || !KINDS.includes(kind as BlockKind)) {
+    const what = v > NEWEST_VERSION ? `version ${v}` : `kind "${kind}"`;
     const why = `record ${seq} of the log has ${what}, which a newer Lamppost wrote: update this node`;
     throw new LamppostError('too-new', why);
   }
@@ -79,6 +85,20 @@ export function isSameBlock(
     if (there.steadyAt > here.steadyAt || (before !== null && before.steadyAt !== here.steadyAt)) return false;
   }
   return there.kind === 'messages' || Buffer.compare(there.body, here.body) === 0;
+}
+
+/** A block as the message that it was. */
+export function messageOf(block: Block, node: string): { readonly seq: number; readonly data: Uint8Array } {
+  const { seq, kind, body, count, receivedAt: now, steadyAt } = block;
+  const fresh = { kind, body, count, head: headOf(block), now, offsetMs: now - steadyAt, id: null };
+  return { seq, data: encodeBlock(fresh, node) };
+}
+
+/** The version that a control record of this kind brings into force. */
+function headOf({ kind, body }: Block): string | null {
+  if (kind !== 'city' && kind !== 'devices') return null;
+  const { version } = JSON.parse(Buffer.from(body).toString('utf8')) as { version: string | number };
+  return String(version);
 }
 
 function headerOf(bytes: Buffer, seq: number): Header {

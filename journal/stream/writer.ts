@@ -6,8 +6,9 @@ import type { FollowedBlock, JournalStore } from '../store.ts';
 import type { Timekeeper } from '../timekeeper.ts';
 import type { BlockWriter, NewBlock } from '../writer.ts';
 import { Follower, type StreamRecord } from './follower.ts';
-import { StreamLog } from './log.ts';
+import { type StreamEnds, StreamLog } from './log.ts';
 import { splitMessages } from './splitting.ts';
+import { Tail } from './tail.ts';
 import { decodeBlock, encodeBlock, type WireBlock } from './wire.ts';
 
 interface Parts {
@@ -25,22 +26,28 @@ interface Parts {
 /** How long a block is tried again while nobody leads the stream: well within the stream's memory of names. */
 const PATIENCE_MS = 10_000;
 const AGAIN_MS = 250;
+/** Over so long nodes begin again after a pause. */
+const SPREAD_MS = 1_000;
+const LAG_MS = 20_000;
 /** Nodes that are alive tick each second: if none does for so long, this one is the first. */
 const ALONE_AFTER_MS = 2_500;
 /** … and if none does for longer, this one is cut off. */
 const AWAY_AFTER_MS = 5_000;
+/** Where nobody could append for so long, nobody listened either. */
+const PAUSE_MS = 3_000;
 const QUIET = 'no record comes from the stream';
 const PROGRESS_MS = 5_000;
 const LOOK_MS = 20;
 
 /**
  * Appends to a stream that all nodes follow: a block is acknowledged by the stream, comes back with its number, and is
- * in this node's file before whoever sent it is told (ADR 48).
+ * in this node's file before it is acknowledged to whoever sent it (ADR 48).
  */
 export class StreamWriter implements BlockWriter {
   readonly #parts: Parts;
   #log: StreamLog | null = null;
   #follower: Follower | null = null;
+  #tail: Tail | null = null;
   #waiting: { readonly seq: number; readonly resolve: () => void }[] = [];
   /** Names of blocks begin with what no other start has. */
   readonly #start = `${Date.now().toString(36)}${Math.random().toString(36).slice(2, 8)}`;
@@ -49,6 +56,8 @@ export class StreamWriter implements BlockWriter {
   #followedAt = 0;
   /** Why the newest attempt to append failed; null where it did not. */
   #refused: string | null = null;
+  /** Whether, until something is appended, nobody listens: no node ran, or none could append. */
+  #isPaused = false;
   /** Why nothing is appended any more. */
   #fault: LamppostError | null = null;
 
@@ -56,19 +65,27 @@ export class StreamWriter implements BlockWriter {
     this.#parts = parts;
   }
 
-  /** Resolves once the file has what the stream had at the beginning of the call. Throws `log-away`, `damaged`, `too-new`. */
+  /**
+   * Resolves once the file has what the stream had at the beginning of the call. Throws `log-away`, `damaged`,
+   * `too-new`.
+   */
   async open(): Promise<void> {
     const { settings, store, logger } = this.#parts;
     const log = await this.#connect();
-    const { first, last } = await log.ends();
+    const { first, last } = await this.#endsOf(log);
     refuseApart(store.seq, { first, last });
     const faults: Error[] = [];
     let onFault: (error: Error) => void = (error) => faults.push(error);
     const take = (records: readonly StreamRecord[]) => this.#take(records);
-    this.#follower = new Follower({ log, newest: () => store.seq, take, logger, onFault: (error) => onFault(error) });
+    const spokenOf = () => this.#follower!.known;
+    const tail = new Tail({ log, store, node: settings.node, spokenOf, logger });
+    const afterQuiet = () => tail.hold();
+    const follows = { log, newest: () => store.seq, take, afterQuiet, logger };
+    this.#tail = tail;
+    this.#follower = new Follower({ ...follows, onFault: (error) => onFault(error) });
     this.#follower.reach(last);
     this.#follower.start();
-    log.onTold((seq) => this.#follower!.reach(seq));
+    log.onAnnounced((seq) => this.#follower!.reach(seq));
     let reportAt = monotonicClock.now() + PROGRESS_MS;
     while (store.seq < last) {
       if (faults.length > 0) throw faults[0]!;
@@ -112,6 +129,16 @@ export class StreamWriter implements BlockWriter {
     return sinceMs < AWAY_AFTER_MS || !this.#counting ? null : { why: this.#refused ?? QUIET, sinceMs };
   }
 
+  /** A server that has just begun to lead may not know of its newest records yet: it is asked again for a while. */
+  async #endsOf(log: StreamLog): Promise<StreamEnds> {
+    const until = monotonicClock.now() + LAG_MS;
+    for (;;) {
+      const ends = await log.ends();
+      if (ends.last === 0 || ends.last >= this.#parts.store.seq || monotonicClock.now() > until) return ends;
+      await pause(AGAIN_MS);
+    }
+  }
+
   /** A start waits for the servers. */
   async #connect(): Promise<StreamLog> {
     const { settings, logger } = this.#parts;
@@ -147,21 +174,59 @@ export class StreamWriter implements BlockWriter {
     const until = monotonicClock.now() + PATIENCE_MS;
     for (;;) {
       try {
+        if (this.#isPaused) await this.#endPause(log);
         const newest = this.#parts.store.seq;
         const { seq, isFirst } = await log.publish(message, name);
         if (isFirst && seq <= newest) throw this.#ahead(newest, seq);
         if (isFirst) this.#follower!.have(seq, message);
         else this.#follower!.reach(seq);
-        log.tell(seq);
+        log.announce(seq);
         await this.#inFile(seq, until);
+        if (!isFirst) this.#refuseOther(seq, block);
         this.#refused = null;
         return seq;
       } catch (error) {
         this.#refused = (error as Error).message;
+        this.#isPaused ||= monotonicClock.now() - this.#followedAt > PAUSE_MS;
         if (!(error instanceof LamppostError) || !error.retryable || monotonicClock.now() > until) throw error;
         await pause(AGAIN_MS);
       }
     }
+  }
+
+  /**
+   * Says in the log, before anything else, that nobody listened since its newest record: devices of which nobody
+   * received anything were not silent. Of all nodes the first one says so; once anything was appended nobody does.
+   * Throws `log-away`.
+   */
+  async #endPause(log: StreamLog): Promise<void> {
+    const { clock, settings, store } = this.#parts;
+    // Of several nodes one says it: an append that fails may make servers of NATS differ (ADR 56).
+    await pause(Math.random() * SPREAD_MS);
+    if (!this.#isPaused) return;
+    await this.#tail!.hold();
+    const { seq: after } = store;
+    const [now, offsetMs] = [clock.now(), clock.offsetMs()];
+    const of = { kind: 'start', body: Buffer.from('{}'), count: 0, head: null, id: null, now, offsetMs } as const;
+    const message = encodeBlock(of, settings.node);
+    const seq = await log.publishAfter(after, message, `start-after-${after}`);
+    this.#isPaused = false;
+    if (seq === null) return;
+    this.#follower!.have(seq, message);
+    log.announce(seq);
+  }
+
+  /**
+   * The stream had the block under its name already, perhaps with an earlier time. Throws `damaged` where this node has
+   * something else under that number.
+   */
+  #refuseOther(seq: number, { kind, body }: NewBlock): void {
+    const here = this.#parts.store.block(seq);
+    if (here === null || (here.kind === kind && here.body.length === body.length)) return;
+    const why = `the stream has a record of this node as ${seq}, and this node has another one there: its servers differ`;
+    this.#fault = new LamppostError('damaged', `${why}; stop every node, and see "lamppost cluster recover"`);
+    this.#parts.onFault(this.#fault);
+    throw this.#fault;
   }
 
   /** The stream numbers anew what this node has already: it has lost records. */
@@ -208,6 +273,7 @@ export class StreamWriter implements BlockWriter {
     }
     store.appendAll(blocks);
     this.#followedAt = monotonicClock.now();
+    this.#isPaused = false;
     const { steadyAt, receivedAt } = store.newest!;
     const now = clock.steady.now();
     // Nobody's time is behind the log's.
@@ -226,7 +292,10 @@ export class StreamWriter implements BlockWriter {
     const until = monotonicClock.now() + ALONE_AFTER_MS;
     while (last > 0 && store.seq === last && monotonicClock.now() < until) await pause(LOOK_MS);
     if (store.seq > last) timekeeper.join();
-    else timekeeper.begin(store.newest);
+    else {
+      timekeeper.begin(store.newest);
+      this.#isPaused = store.newest !== null;
+    }
   }
 }
 

@@ -104,15 +104,15 @@ export function createEmailChannel(deps: EmailChannelDeps): EmailChannel {
       const { event } = numbered;
       const { filter } = receiver.settings;
       if (!passes(filter, event) || together.isSaidLater(numbered, filter)) return false;
-      const told = together.withAlert(numbered, filter).map(storedEventOf);
+      const stored = together.withAlert(numbered, filter).map(storedEventOf);
       const plan = planOf(receiver.settings, severityOf(event), held.dueOf(receiver.id));
       if (plan.kind === 'hold') {
-        for (const one of told) held.hold(receiver.id, one, plan.untilMs);
+        for (const one of stored) held.hold(receiver.id, one, plan.untilMs);
         return false;
       }
       // Held events of the same subject are sent before it, in the same mail: the events of a ticket stay in order.
       const earlier = held.takeSubject(receiver.id, event.subject);
-      queue.add(deliveryOf(receiver, earlier.length === 0 ? 'event' : 'digest', [...earlier, ...told]));
+      queue.add(deliveryOf(receiver, earlier.length === 0 ? 'event' : 'digest', [...earlier, ...stored]));
       return true;
     },
     release(receiver) {

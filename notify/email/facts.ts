@@ -22,7 +22,7 @@ import {
   type LamppostEvent,
 } from '../../events/index.ts';
 import { renderValue } from '../../tickets/index.ts';
-import type { Told } from './together.ts';
+import type { MailEvent } from './together.ts';
 
 /** What mail reads of the city. */
 export type MailCity = Pick<City, 'name' | 'timezone' | 'departments' | 'districts'>;
@@ -43,7 +43,7 @@ export interface Facts {
 type Field = readonly [label: keyof typeof FIELD_WORDS, value: string | null];
 
 /** Returns an event, with the alert that it follows from, in words. */
-export function factsOf({ event, alert }: Told, city: MailCity, language: keyof LocalText): Facts {
+export function factsOf({ event, alert }: MailEvent, city: MailCity, language: keyof LocalText): Facts {
   const fields = [...fieldsOf(event, city, language), ...alertFieldsOf(alert, city)].filter(
     (field): field is readonly [Field[0], string] => Boolean(field[1]),
   );
@@ -144,7 +144,7 @@ function fieldsOf(event: LamppostEvent, city: MailCity, language: keyof LocalTex
   return [['ends', time(endsAt)], ...alerts.map(({ rule, group }): Field => ['alert', `${rule} ${group}`])];
 }
 
-function alertFieldsOf(alert: Told['alert'], city: MailCity): Field[] {
+function alertFieldsOf(alert: MailEvent['alert'], city: MailCity): Field[] {
   if (alert === null) return [];
   const { rule, group, value, since } = alert.data;
   return [

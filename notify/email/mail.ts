@@ -3,7 +3,7 @@ import type { LamppostEvent } from '../../events/index.ts';
 import { pageOf } from '../pages.ts';
 import type { EmailSettings } from '../receiver.ts';
 import { type Facts, factsOf, type MailCity } from './facts.ts';
-import { toldIn } from './together.ts';
+import { mailEventsOf } from './together.ts';
 
 /** The content of a mail. */
 export interface Mail {
@@ -39,15 +39,15 @@ const WORDS = {
 } as const;
 
 /**
- * Returns the mail of one event, or a digest of several in their order, by department. An alert and what follows from it
- * for its ticket are one.
+ * Returns the mail of one event, or a digest of several in their order, by department. An alert and what follows from
+ * it for its ticket are one.
  */
 export function mailOf(events: readonly LamppostEvent[], context: MailContext): Mail {
   const parts = languagesOf(context.language).map((language) => {
-    const facts = toldIn(events).map(
-      (told): Linked => ({
-        ...factsOf(told, context.city, language),
-        page: pageOf(told.event, context.publicUrl),
+    const facts = mailEventsOf(events).map(
+      (one): Linked => ({
+        ...factsOf(one, context.city, language),
+        page: pageOf(one.event, context.publicUrl),
       }),
     );
     return facts.length === 1 ? single(facts[0]!) : digest(facts, language);

@@ -6,12 +6,13 @@ import {
   isTicketEvent,
   type LamppostEvent,
   type NumberedEvent,
+  ticketEventOf,
 } from '../../events/index.ts';
 import type { IncidentReader } from '../incidents.ts';
 import { passes, type ReceiverFilter } from '../receiver.ts';
 
 /** An event of a mail; `alert`: the one that it follows from, which the mail says with it. */
-export interface Told {
+export interface MailEvent {
   readonly event: LamppostEvent;
   readonly alert: AlertEvent | null;
 }
@@ -23,16 +24,16 @@ function follows(event: LamppostEvent | undefined, alert: AlertEvent): boolean {
 }
 
 /** Returns events in their order, each alert with the event of its ticket that follows from it. */
-export function toldIn(events: readonly LamppostEvent[]): Told[] {
-  const told: Told[] = [];
+export function mailEventsOf(events: readonly LamppostEvent[]): MailEvent[] {
+  const found: MailEvent[] = [];
   for (let i = 0; i < events.length; i++) {
     const event = events[i]!;
     const next = events[i + 1];
     const isOne = isAlertEvent(event) && follows(next, event);
-    told.push(isOne ? { event: next!, alert: event } : { event, alert: null });
+    found.push(isOne ? { event: next!, alert: event } : { event, alert: null });
     if (isOne) i++;
   }
-  return told;
+  return found;
 }
 
 interface Parts {
@@ -68,12 +69,20 @@ export function createTogether({ eventAt, incidentOf, city }: Parts): Together {
     );
   }
 
+  /** One of several alerts of a ticket: its own events say that others joined it, and that the last has ended. */
+  function isOneOfSeveral({ data }: AlertEvent, filter: ReceiverFilter): boolean {
+    const ticket = incidentOf(data)?.ticket ?? null;
+    if (ticket === null || ticket.alertCount < 2) return false;
+    const type = data.state === 'firing' ? 'city.lamppost.ticket.updated' : 'city.lamppost.ticket.resolved';
+    return passes(filter, { ...ticketEventOf(ticket), type });
+  }
+
   return {
     isSaidLater({ n, event }, filter) {
       if (!isAlertEvent(event)) return false;
       if (event.data.ticket === null) return isGathered(event, filter);
       const next = eventAt(n + 1)?.event;
-      return follows(next, event) && passes(filter, next!);
+      return follows(next, event) ? passes(filter, next!) : isOneOfSeveral(event, filter);
     },
     withAlert(numbered, filter) {
       const before = isTicketEvent(numbered.event) ? eventAt(numbered.n - 1) : undefined;

@@ -3,7 +3,9 @@ import { isTicketEvent, type LamppostEvent } from '../../events/index.ts';
 import type { EmailSettings } from '../receiver.ts';
 import { HTML_END, type Mail, TEXT_END } from './mail.ts';
 
-/** What a citizen wrote, by its name; `removed` in both languages where they wanted it to be forgotten; null: nothing. */
+/**
+ * What a citizen wrote, by its name; `removed` in both languages where they wanted it to be forgotten; null: nothing.
+ */
 export type WordsOf = (statement: string) => string | null;
 
 /** Names what a citizen wrote about a ticket. */

@@ -43,7 +43,10 @@ export interface CompiledRule {
   readonly timed: boolean;
   /** Groups are districts or the city. */
   readonly grouped: boolean;
-  /** One clause of one metric for each device that takes all values, without calendar, lateness or silence, as most rules are. */
+  /**
+   * One clause of one metric for each device that takes all values, without calendar, lateness or silence, as most
+   * rules are.
+   */
   readonly plain: boolean;
   /** It compares with peers. */
   readonly peers: boolean;

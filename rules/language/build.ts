@@ -86,7 +86,9 @@ function derived(condition: Condition, written: WrittenRule, noDataAfterMs: numb
   return [...(written.on_no_data === 'keep' ? [] : [noDataAfterMs]), ...spreads, ...measures];
 }
 
-/** A state decides by the codes that the rule names: what others are called, or that there are more, changes nothing. */
+/**
+ * A state decides by the codes that the rule names: what others are called, or that there are more, changes nothing.
+ */
 function decidingMeasure(measure: Measure, states: readonly number[] | undefined) {
   return measure.kind === 'state' ? { kind: measure.kind, states } : measure;
 }

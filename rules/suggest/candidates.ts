@@ -33,8 +33,8 @@ const WEEKS_FOR_A_WEEK = 3;
 const MOST_BACK = 60;
 
 /**
- * Returns the settings to try for a metric: limits that few values are beyond, jumps larger than most, and anomalies from
- * narrow to wide. They know nothing of what was marked, or what is held out would not be.
+ * Returns the settings to try for a metric: limits that few values are beyond, jumps larger than most, and anomalies
+ * from narrow to wide. They know nothing of what was marked, or what is held out would not be.
  */
 export function candidatesOf({ metric, intervalMs, series }: Basis): Candidate[] {
   const windowMs = Math.max(4 * intervalMs, 30 * MINUTE_MS);

@@ -45,7 +45,7 @@ const SettingSchema = z.object({
   kind: z.enum(KINDS),
   recipe: z.string().describe('How it follows from the readings'),
   when: z.string().describe('The condition, in YAML'),
-  perWeek: z.number().describe('Alerts of one device in a week'),
+  perWeek: z.number().describe('Alerts of one device in a week, of the time between its first reading and its last'),
   score: ScoreSchema,
 });
 
@@ -87,8 +87,8 @@ interface Wanted {
 }
 
 /**
- * Runs the settings to try for a metric over series, through the engine that runs live. Other work of the thread runs in
- * between. Settings that the language refuses for the metric are left out.
+ * Runs the settings to try for a metric over series, through the engine that runs live. Other work of the thread runs
+ * in between. Settings that the language refuses for the metric are left out.
  */
 export async function trySettings(
   { metric, profile, series }: Wanted,
@@ -145,8 +145,8 @@ export function bestOf<T extends { readonly score: Score }>(settings: readonly T
 }
 
 /**
- * Leaves out one incident (or, of many, one part of the time) after the other, chooses the best setting of a kind by the
- * others, and adds up what it does on what was left out.
+ * Leaves out one incident (or, of many, one part of the time) after the other, chooses the best setting of a kind by
+ * the others, and adds up what it does on what was left out.
  */
 export function crossValidated(tried: readonly Tried[], incidents: readonly Incident[], kind: Kind | 'any'): Score {
   const own = tried.filter((one) => kind === 'any' || one.kind === kind);
@@ -201,7 +201,7 @@ export function createSuggest({ city, history, devicesOf }: Deps) {
     const { series, cut, fromMs: readFromMs } = await readStored(history, query, options);
     const known = incidents.filter((one) => one.toMs >= readFromMs && one.fromMs < toMs);
     const tried = await trySettings({ metric, profile, series }, city(), options.signal);
-    const weeks = Math.max(1, series.length) * ((toMs - readFromMs) / WEEK_MS);
+    const weeks = weeksOf(series, city().profiles.get(profile)!.intervalMs);
     const settings: Suggestions['settings'][number][] = [];
     for (const { fired, ...setting } of tried) {
       const score = scoreOf(fired, known);
@@ -231,6 +231,12 @@ export function createSuggest({ city, history, devicesOf }: Deps) {
       isBusy = false;
     }
   };
+}
+
+/** Returns the weeks in which devices sent something, added up: a device that is new dilutes nothing. */
+function weeksOf(series: readonly DeviceSeries[], intervalMs: number): number {
+  const ms = series.reduce((sum, { ts }) => sum + Math.max(intervalMs, ts.at(-1)! - ts[0]!), 0);
+  return Math.max(intervalMs, ms) / WEEK_MS;
 }
 
 async function heldOut(tried: readonly Tried[], incidents: readonly Incident[], signal?: AbortSignal) {

@@ -106,7 +106,9 @@ interface StoredRow {
   readonly value: number;
 }
 
-/** Yields the points of several series in order of time, at one time in the order of the series: a merge with a heap. */
+/**
+ * Yields the points of several series in order of time, at one time in the order of the series: a merge with a heap.
+ */
 function* inOrder(all: readonly StoredSeries[]): Generator<StoredRow, void, undefined> {
   const heap = all.map((series, order) => ({ ...series, order, next: 0 })).filter(({ ts }) => ts.length > 0);
   type Head = (typeof heap)[number];

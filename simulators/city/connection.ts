@@ -18,6 +18,14 @@ export interface Traffic {
   skipped: number;
 }
 
+/** The connections of one or many devices. */
+export interface Connections {
+  readonly connected: number;
+  /** Number of connection errors, and the last one. */
+  readonly errors: number;
+  readonly lastError: string | null;
+}
+
 /** One device's MQTT connection. */
 export interface DeviceConnection {
   readonly connected: boolean;
@@ -37,7 +45,7 @@ interface Reply {
   readonly body: unknown;
 }
 
-type Told =
+type Wanted =
   | { readonly id: string; readonly command: string; readonly parameters: Readonly<Record<string, unknown>> }
   | { readonly desired: Readonly<Record<string, unknown>> };
 
@@ -45,15 +53,15 @@ type Told =
  * Returns what a device does about a message on `commands` or `desired`: it obeys at once, and reports what it is after
  * that. A command that comes twice is obeyed once, and acknowledged each time.
  */
-export function createObedience(): (told: Told) => Reply[] {
+export function createObedience(): (wanted: Wanted) => Reply[] {
   const state: Record<string, unknown> = {};
   const done = new Set<string>();
-  return (told) => {
-    if ('desired' in told) {
-      Object.assign(state, told.desired);
+  return (wanted) => {
+    if ('desired' in wanted) {
+      Object.assign(state, wanted.desired);
       return [{ leaf: 'reported', body: { ...state } }];
     }
-    const { id, command, parameters } = told;
+    const { id, command, parameters } = wanted;
     const result: Reply = { leaf: 'results', body: { id, status: 'done' } };
     if (done.has(id)) return [result];
     done.add(id);
@@ -119,7 +127,8 @@ export function createConnection(
           void own.publishAsync(`devices/${device.id}/${leaf}`, JSON.stringify(body), { qos: 1 }).catch(() => {});
         }
       });
-      client.on('error', (error) => onError(`${device.id}: ${error.message}`));
+      // Of a host with several addresses it is one error of many, and has a code only.
+      client.on('error', (error) => onError(`${device.id}: ${error.message || (error as NodeJS.ErrnoException).code}`));
       client.on('close', () => {
         if (client) client.options.reconnectPeriod = retryMs();
       });

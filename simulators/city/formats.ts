@@ -102,8 +102,9 @@ export function formatFor(wanted: string, profile: string, declared: ReadonlySet
 }
 
 /**
- * Returns a payload of the native format as a device with another format publishes it. What it cannot say it leaves out;
- * where that is all, it stays native. What a fault made unreadable is published as it is, on the topic of the format.
+ * Returns a payload of the native format as a device with another format publishes it. What it cannot say it leaves
+ * out; where that is all, it stays native. What a fault made unreadable is published as it is, on the topic of the
+ * format.
  */
 export function spoken(format: string, device: string, payload: string): Published {
   const { topic, says, encode } = FORMATS.get(format) ?? native;

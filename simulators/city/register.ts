@@ -54,13 +54,25 @@ async function post({ api, key }: Registry, path: string, body?: unknown): Promi
   try {
     return await fetch(new URL(path, api), init);
   } catch (cause) {
-    throw new LamppostError('busy', `no server responds at ${api}`, { retryable: true, cause });
+    throw new LamppostError('busy', `no server responds at ${api} (another: --api, LAMPPOST_URL)`, {
+      retryable: true,
+      cause,
+    });
   }
 }
 
 async function bodyOf(response: Response): Promise<unknown> {
   if (response.ok) return response.json();
-  const text = (await response.text()).slice(0, 500);
+  const text = detailOf((await response.text()).slice(0, 500));
   const forbidden = response.status === 401 || response.status === 403;
   throw new LamppostError(forbidden ? 'forbidden' : 'invalid', `${response.url} responds ${response.status}: ${text}`);
+}
+
+/** Returns the sentence of a problem (RFC 9457); of something else the text. */
+function detailOf(text: string): string {
+  try {
+    return (JSON.parse(text) as { detail?: string }).detail ?? text;
+  } catch {
+    return text;
+  }
 }

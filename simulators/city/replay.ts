@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, createZone } from '../../domain/index.ts';
-import { createConnection, type Traffic } from './connection.ts';
+import { type Connections, createConnection, type Traffic } from './connection.ts';
 import { encodeSample } from './faults.ts';
 import type { Credentials } from './register.ts';
 
@@ -97,14 +97,16 @@ export interface ReplayOptions {
 export interface Replay {
   /** Resolves when every reading is acknowledged or has failed, or the signal aborts. */
   run(): Promise<Traffic>;
-  stats(): Traffic & { readonly total: number; readonly lastError: string | null };
+  stats(): Traffic & Connections & { readonly total: number };
 }
 
 /** Makes a replay that publishes recorded readings of one metric, in order, at most 100 in flight. */
 export function createReplay(deps: { readonly clock: Clock }, options: ReplayOptions): Replay {
   const traffic: Traffic = { sent: 0, acknowledged: 0, failed: 0, skipped: 0 };
+  let errors = 0;
   let lastError: string | null = null;
   const onError = (message: string): void => {
+    errors += 1;
     lastError = message;
   };
   const { url, device, recorded } = options;
@@ -119,7 +121,10 @@ export function createReplay(deps: { readonly clock: Clock }, options: ReplayOpt
       }
       return traffic;
     },
-    stats: () => ({ ...traffic, total: recorded.length, lastError }),
+    stats: () => ({
+      ...{ ...traffic, total: recorded.length },
+      ...{ connected: connection.connected ? 1 : 0, errors, lastError },
+    }),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Clock, Device } from '../../domain/index.ts';
-import { createConnection, type DeviceConnection, type Traffic } from './connection.ts';
+import { type Connections, createConnection, type DeviceConnection, type Traffic } from './connection.ts';
 import { createFaults, FAULT_KINDS, type FaultKind } from './faults.ts';
 import { formatFor } from './formats.ts';
 import { modelOf } from './models.ts';
@@ -42,14 +42,10 @@ export interface SimulatorOptions {
 }
 
 /** Counters of a simulated city. */
-export interface SimulatorStats extends Readonly<Traffic> {
+export interface SimulatorStats extends Readonly<Traffic>, Connections {
   readonly devices: number;
-  readonly connected: number;
   /** Readings changed by a fault, by its kind. */
   readonly faults: Readonly<Record<FaultKind, number>>;
-  /** Number of connection errors, and the last one. */
-  readonly errors: number;
-  readonly lastError: string | null;
 }
 
 /** A simulated city of devices, each with an MQTT client of its own. */

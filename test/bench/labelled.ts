@@ -111,8 +111,8 @@ export interface HeldOut {
 const EVERY_MS = 5 * MINUTE_MS;
 
 /**
- * Chooses settings as `rules suggest` does. First by all marked windows of a series but one, and looks at the one that was
- * left out; then by all series but one, and looks at that one: there the recipe is chosen, not the numbers.
+ * Chooses settings as `rules suggest` does. First by all marked windows of a series but one, and looks at the one that
+ * was left out; then by all series but one, and looks at that one: there the recipe is chosen, not the numbers.
  */
 export async function heldOut(): Promise<HeldOut[]> {
   const city = await sampleCity();

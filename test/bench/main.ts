@@ -51,55 +51,58 @@ function checked<T>(read: () => T): T {
   }
 }
 
-const { values } = checked(() =>
-  parseArgs({
-    options: {
-      seconds: { type: 'string', default: '10' },
-      rounds: { type: 'string', default: '3' },
-      /** Folder for a CPU profile of each of the server's threads. */
-      profile: { type: 'string' },
-      /** Only the outage of an InfluxDB. */
-      outage: { type: 'boolean', default: false },
-      /** Only the rule engine alone. */
-      rules: { type: 'boolean', default: false },
-      /** Only the latency of alerts. */
-      latency: { type: 'boolean', default: false },
-      /** Only how well rules find the windows that people marked in real readings. */
-      labelled: { type: 'boolean', default: false },
-      /** Only memory and CPU of a server that nobody talks to. */
-      idle: { type: 'boolean', default: false },
-      /** Only a flood of one device beside 1,000 others. */
-      hostile: { type: 'boolean', default: false },
-      /** Only what an action of a person takes. */
-      actions: { type: 'boolean', default: false },
-      /** Only what it takes to decode a message of each kind of format. */
-      formats: { type: 'boolean', default: false },
-      /** Only the import of so many `devices`. */
-      register: { type: 'boolean', default: false },
-      /** Only a state that is made anew from a log of so many messages. */
-      rebuild: { type: 'boolean', default: false },
-      messages: { type: 'string', default: '4000000' },
-      /** Only the import of so many readings from a file. */
-      import: { type: 'boolean', default: false },
-      readings: { type: 'string', default: '3000000' },
-      /** Only how soon the console answers in a browser, with so many `devices` and `tickets`. */
-      console: { type: 'boolean', default: false },
-      tickets: { type: 'string', default: '50000' },
-      /** Only nodes over NATS JetStream beside one with its own log. */
-      cluster: { type: 'boolean', default: false },
-      /** Only a storm of alerts. */
-      storm: { type: 'boolean', default: false },
-      /** Only a fleet of `devices` that comes back after the server was killed. */
-      reconnect: { type: 'boolean', default: false },
-      devices: { type: 'string' },
-      /** Only starts over data folders of `sizes` MiB, which it fills; `over` is a folder that `keep` kept. */
-      start: { type: 'boolean', default: false },
-      sizes: { type: 'string', default: '280,600,1200' },
-      keep: { type: 'string' },
-      over: { type: 'string' },
-    },
-  }),
-);
+const OPTIONS = {
+  seconds: { type: 'string', default: '10', help: 'How long each measurement takes.' },
+  rounds: { type: 'string', default: '3', help: 'How often each is repeated.' },
+  profile: { type: 'string', help: "Folder for a CPU profile of each of the server's threads." },
+  outage: { type: 'boolean', default: false, help: 'Only the outage of an InfluxDB.' },
+  rules: { type: 'boolean', default: false, help: 'Only the rule engine alone.' },
+  latency: { type: 'boolean', default: false, help: 'Only the latency of alerts.' },
+  labelled: {
+    type: 'boolean',
+    default: false,
+    help: 'Only how well rules find the windows that people marked in real readings.',
+  },
+  idle: { type: 'boolean', default: false, help: 'Only memory and CPU of a server that nobody talks to.' },
+  hostile: { type: 'boolean', default: false, help: 'Only a flood of one device beside 1,000 others.' },
+  actions: { type: 'boolean', default: false, help: 'Only what an action of a person takes.' },
+  formats: { type: 'boolean', default: false, help: 'Only what it takes to decode a message of each kind of format.' },
+  register: { type: 'boolean', default: false, help: 'Only the import of so many `devices`.' },
+  rebuild: { type: 'boolean', default: false, help: 'Only a state that is made anew from a log of so many messages.' },
+  messages: { type: 'string', default: '4000000', help: 'The messages of `--rebuild`.' },
+  import: { type: 'boolean', default: false, help: 'Only the import of so many readings from a file.' },
+  readings: { type: 'string', default: '3000000', help: 'The readings of `--import`.' },
+  console: {
+    type: 'boolean',
+    default: false,
+    help: 'Only how soon the console answers in a browser, with so many `devices` and `tickets`.',
+  },
+  tickets: { type: 'string', default: '50000', help: 'The tickets of `--console`.' },
+  cluster: { type: 'boolean', default: false, help: 'Only nodes over NATS JetStream beside one with its own log.' },
+  storm: { type: 'boolean', default: false, help: 'Only a storm of alerts.' },
+  reconnect: {
+    type: 'boolean',
+    default: false,
+    help: 'Only a fleet of `devices` that comes back after the server was killed.',
+  },
+  devices: { type: 'string', help: 'The devices of `--register`, `--console` and `--reconnect`.' },
+  start: {
+    type: 'boolean',
+    default: false,
+    help: 'Only starts over data folders of `sizes` MiB, which it fills; `over` is a folder that `keep` kept.',
+  },
+  sizes: { type: 'string', default: '280,600,1200', help: 'The sizes of `--start`, MiB.' },
+  keep: { type: 'string', help: 'A folder for the data folders of `--start`.' },
+  over: { type: 'string', help: 'A folder that `--keep` kept.' },
+  help: { type: 'boolean', default: false, help: 'These lines.' },
+} as const;
+
+const { values } = checked(() => parseArgs({ options: OPTIONS }));
+if (values.help) {
+  for (const [name, { type, help }] of Object.entries(OPTIONS))
+    console.log(`--${name}${type === 'string' ? ' <…>' : ''}`.padEnd(20) + help);
+  process.exit(0);
+}
 
 const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;

@@ -3,7 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 // USER_HZ, which is 100 on every Linux that Node runs on.
 const TICKS_PER_SECOND = 100;
 
-/** CPU seconds (user and system) of a process and of those that it started and has not waited for; see proc(5), `stat`. */
+/**
+ * CPU seconds (user and system) of a process and of those that it started and has not waited for; see proc(5), `stat`.
+ */
 export const cpuSeconds = (pid: number) => processesOf(pid).reduce((sum, one) => sum + cpuSecondsOf(one), 0);
 
 function cpuSecondsOf(pid: number): number {
@@ -25,7 +27,9 @@ function peakMiBOf(pid: number): number {
 export const residentMiB = (pid: number) =>
   Math.round(processesOf(pid).reduce((sum, one) => sum + memoryOf(one).resident, 0));
 
-/** The same with each shared page counted once, in equal parts among the processes that have it; see proc(5), `smaps`. */
+/**
+ * The same with each shared page counted once, in equal parts among the processes that have it; see proc(5), `smaps`.
+ */
 export const proportionalMiB = (pid: number) =>
   Math.round(processesOf(pid).reduce((sum, one) => sum + proportionalMiBOf(one), 0));
 

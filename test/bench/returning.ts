@@ -1,7 +1,8 @@
 /**
  * A process of devices that come back: each keeps one connection, sends one reading (QoS 1) when it has one, and tries
  * again after a moment when it loses it. Usage: returning.ts <port> <file of secrets>. Writes `all` to its parent when
- * each has been acknowledged; at the message `lost` it begins to count anew, for the `Returned` that comes with the next.
+ * each has been acknowledged; at the message `lost` it begins to count anew, for the `Returned` that comes with the
+ * next.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';

@@ -21,16 +21,16 @@ beforeAll(async () => {
 });
 afterAll(() => server.kill());
 
-interface Told {
+interface Received {
   readonly id: string;
   readonly command: string;
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly validUntil: string;
 }
 
-/** A street light: it notes what it is told, and answers where `obeys`. */
+/** A street light: it notes what it gets, and responds where `obeys`. */
 class Lamp {
-  readonly told: Told[] = [];
+  readonly got: Received[] = [];
   readonly desired: string[] = [];
   readonly #client: MqttClient;
 
@@ -40,9 +40,9 @@ class Lamp {
     this.#client.on('error', () => {});
     this.#client.on('message', (topic, payload) => {
       if (topic.endsWith('/desired')) return void this.desired.push(payload.toString());
-      const told = JSON.parse(payload.toString()) as Told;
-      this.told.push(told);
-      const result = JSON.stringify({ id: told.id, status: 'done' });
+      const got = JSON.parse(payload.toString()) as Received;
+      this.got.push(got);
+      const result = JSON.stringify({ id: got.id, status: 'done' });
       if (obeys) void this.#client.publishAsync(`devices/${id}/results`, result, { qos: 1 }).catch(() => {});
     });
     const topics = [`devices/${id}/commands`, `devices/${id}/desired`];
@@ -86,7 +86,7 @@ async function announced({ device, id }: DeviceCommand): Promise<string[]> {
   return own.map(({ event }) => event.type.slice('city.lamppost.command.'.length));
 }
 
-test('kill -9 - a device that sleeps gets the newest command of each name once it wakes, and the log knows its answer', async () => {
+test('kill -9 - a device that sleeps gets the newest command of each name once it wakes, and the log knows its result', async () => {
   const first = await subscribed('lamp-1');
   await first.sleep();
   const old = await send('lamp-1', 10);
@@ -96,8 +96,8 @@ test('kill -9 - a device that sleeps gets the newest command of each name once i
 
   const awake = new Lamp('lamp-1');
   await reaches(newest, 'acknowledged');
-  expect(new Set(awake.told.map(({ id }) => id))).toEqual(new Set([newest.id]));
-  expect(awake.told[0]).toEqual({
+  expect(new Set(awake.got.map(({ id }) => id))).toEqual(new Set([newest.id]));
+  expect(awake.got[0]).toEqual({
     ...{ id: newest.id, command: 'dim', parameters: { level: 80 }, validUntil: newest.validUntil },
   });
   await restart();
@@ -108,7 +108,7 @@ test('kill -9 - a device that sleeps gets the newest command of each name once i
   await awake.sleep();
 });
 
-test('kill -9 - a device without a kept session gets what it has not answered each time that it subscribes', async () => {
+test('kill -9 - a device without a kept session gets what it has not responded to each time that it subscribes', async () => {
   const mute = new Lamp('lamp-2', { clean: true, obeys: false });
   const command = await send('lamp-2', 30);
   await reaches(command, 'sent');
@@ -116,7 +116,7 @@ test('kill -9 - a device without a kept session gets what it has not answered ea
   await restart();
   const better = new Lamp('lamp-2', { clean: true });
   await reaches(command, 'acknowledged');
-  expect(better.told.map(({ id }) => id)).toEqual([command.id]);
+  expect(better.got.map(({ id }) => id)).toEqual([command.id]);
   expect(await announced(command)).toEqual(['queued', 'sent', 'acknowledged']);
   await better.sleep();
 });
@@ -135,7 +135,7 @@ test('kill -9 - a command to a device that is gone expires, and the device does 
   expect(await announced(restarted)).toEqual(['queued', 'expired']);
   const back = new Lamp('lamp-3');
   await reaches(later, 'acknowledged');
-  expect(new Set(back.told.map(({ id }) => id))).toEqual(new Set([later.id]));
+  expect(new Set(back.got.map(({ id }) => id))).toEqual(new Set([later.id]));
   await back.sleep();
 });
 

@@ -95,7 +95,7 @@ describe.skipIf(!hasMosquitto())('downlinks - the life of a command over the bro
     await becomes(command, 'acknowledged');
   });
 
-  test('kill -9 between the answer and the downlink: it is sent after the next start', async () => {
+  test('kill -9 between the response and the downlink: it is sent after the next start', async () => {
     await mosquitto.kill();
     await until(async () => (await state()) !== 'connected', 'the end of the connection', 50);
     const command = await send(50);

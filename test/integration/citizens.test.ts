@@ -199,7 +199,11 @@ test('citizens - names and contacts are shown to the department only, and stay d
   const keyOf = async (department: string) =>
     (await server.post<{ secret: string }>('/api/v1/keys', { name: 'k', role: 'operator', department })).secret;
   expect(await server.get(path, await keyOf('waste'))).toMatchObject({ email: REPORTER.email, name: 'Lin Qing' });
-  await expect(server.get(path, await keyOf('water'))).rejects.toThrow(/403/);
+  // A ticket that they do not see is none.
+  await expect(server.get(path, await keyOf('water'))).rejects.toThrow(/404/);
+  await server.post(`/api/v1/tickets/${id}/hand-over`, { to: 'river-watch' });
+  await expect(server.get(path, await keyOf('river-watch'))).rejects.toThrow(/403.*river-watch is no department/);
+  await server.post(`/api/v1/tickets/${id}/hand-over`, { to: 'waste' });
   expect((await server.ask('DELETE', path)).status).toBe(204);
   await server.kill();
   expect(filesWith(REPORTER.email)).toEqual([]);

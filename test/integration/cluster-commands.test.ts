@@ -7,6 +7,7 @@ import { connectTo, createNodes, identityOf, inspectCluster, messageAt, streamRa
 import { decodeBlock, JournalStore } from '../../journal/index.ts';
 import { lamppost, newDir } from '../kit/cli/commands.ts';
 import { type NatsServer, nodeOf, startedNats } from '../kit/nats.ts';
+import { until } from '../kit/wait.ts';
 
 let servers: NatsServer[] = [];
 let connection: NatsConnection;
@@ -25,7 +26,9 @@ afterEach(async () => {
 async function makeStream(some: object = {}): Promise<void> {
   const manager = await jetstreamManager(connection);
   const config = { name: 'lamppost', subjects: ['lamppost.log'], num_replicas: servers.length };
-  await manager.streams.add({ ...config, discard: 'new', duplicate_window: 120_000_000_000, ...some });
+  const wanted = { ...config, discard: 'new', duplicate_window: 120_000_000_000, ...some } as const;
+  // Servers that have just found each other may have no place for it yet.
+  await until(() => manager.streams.add(wanted).catch(() => null), 'a stream', 100);
 }
 
 /** A node that was seen and is gone. */
@@ -90,6 +93,33 @@ test('cluster recover - says what it would do, does it with --yes, and the strea
   new JournalStore(join(other, 'journal.sqlite')).open().close();
   const longer = await cluster('recover', '--data', other, '--yes');
   expect([longer.code, longer.err]).toEqual([1, expect.stringContaining('node south has blocks up to 9')]);
+});
+
+test('cluster recover - a block of just what the servers take is put back; one that is larger is named before anything is done', async () => {
+  await started(1);
+  const dir = newDir();
+  const store = new JournalStore(join(dir, 'journal.sqlite')).open();
+  const mostBytes = connection.info!.max_payload - 2_048;
+  store.appendMessages(Buffer.alloc(mostBytes, 1), 1, 5_000, 0);
+  store.close();
+  expect((await cluster('recover', '--data', dir, '--yes')).code).toBe(0);
+  expect(await streamRange(connection, settings())).toEqual({ first: 1, last: 1 });
+  store.open();
+  store.appendMessages(Buffer.from('small'), 1, 6_000, 0);
+  store.appendMessages(Buffer.alloc(3 * mostBytes, 2), 1, 7_000, 0);
+  // What is compressed on the way is no obstacle.
+  store.appendControl('city', Buffer.from(`{"version":"v1"}${' '.repeat(4 * mostBytes)}`), 8_000, 'v1', 0);
+  store.close();
+  for (const flags of [[], ['--yes']]) {
+    const refused = await cluster('recover', '--data', dir, ...flags);
+    expect(refused.code).toBe(2);
+    expect(refused.err).toMatch(
+      /^block 3 has 3\d{6} bytes, and max_payload of the nats-servers is 1048576: set it to \d+ or more on each of them, restart them, and run this again\n$/,
+    );
+    const needed = Number(/set it to (\d+)/.exec(refused.err)![1]);
+    expect(needed).toBeGreaterThan(3 * mostBytes);
+  }
+  expect(await streamRange(connection, settings())).toEqual({ first: 1, last: 1 });
 });
 
 test('doctor - looks at the servers and the stream of LAMPPOST_LOG', async () => {

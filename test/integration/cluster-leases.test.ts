@@ -130,10 +130,10 @@ test('leases - a node that is not fit leaves the duty to others, and says when t
     const settings = nodeOf(servers, node);
     const connection = await connectTo(settings, 'test');
     const leases = createLeases({ connection, settings, run: node, log, isFit: () => fit[node] });
-    const heard: Duty[] = [];
-    leases.onChange((duty) => heard.push(duty));
+    const changes: Duty[] = [];
+    leases.onChange((duty) => changes.push(duty));
     await leases.start();
-    return { leases, heard, connection };
+    return { leases, changes, connection };
   };
   const a = await make('a');
   await until(() => a.leases.holds('snapshots') !== null, 'a to have the duty');
@@ -143,8 +143,8 @@ test('leases - a node that is not fit leaves the duty to others, and says when t
   const second = await until(() => b.leases.holds('snapshots'), 'b to have it');
   expect(second).toBeGreaterThan(first);
   expect(a.leases.holds('snapshots')).toBeNull();
-  expect(a.heard.filter((duty) => duty === 'snapshots')).toHaveLength(2);
-  expect(b.heard).toContain('snapshots');
+  expect(a.changes.filter((duty) => duty === 'snapshots')).toHaveLength(2);
+  expect(b.changes).toContain('snapshots');
   await b.leases.stop();
   expect(b.leases.holds('snapshots')).toBeNull();
   fit.a = true;

@@ -12,6 +12,7 @@ import {
   createRoute,
   JournalReader,
   JournalServer,
+  StreamLog,
   StreamWriter,
   Timekeeper,
   thisMachine,
@@ -40,6 +41,7 @@ async function node(name: string, dir = mkdtempSync(join(tmpdir(), 'lamppost-nod
     thisMachine(() => monotonicClock.now()),
   );
   const faults: Error[] = [];
+  let writer: StreamWriter | null = null;
   const server = new JournalServer(
     {
       path,
@@ -47,12 +49,14 @@ async function node(name: string, dir = mkdtempSync(join(tmpdir(), 'lamppost-nod
       timekeeper,
       keepsTime: () => false,
       signal: { counter: new Int32Array(new SharedArrayBuffer(4)) },
-      createWriter: (store, onBlocks) =>
-        new StreamWriter({
+      createWriter: (store, onBlocks) => {
+        writer = new StreamWriter({
           settings: nodeOf(servers, name),
           ...{ store, clock, timekeeper, onBlocks, logger },
           onFault: (error) => faults.push(error),
-        }),
+        });
+        return writer;
+      },
     },
     LIMITS,
   ).open();
@@ -82,7 +86,34 @@ async function node(name: string, dir = mkdtempSync(join(tmpdir(), 'lamppost-nod
     new Promise<Error | null>((resolve) =>
       appender.append(appender.route('device', 'topic'), Buffer.from(text), resolve),
     );
-  return { dir, clock, server, send, blocks, stop, faults };
+  const isAway = () => writer?.away() != null;
+  return { dir, clock, server, send, blocks, stop, faults, isAway };
+}
+
+type Node = Awaited<ReturnType<typeof node>>;
+
+/** The ticks that a node has after its first so many blocks. */
+const ticksAfter = ({ blocks }: Node, before: number) =>
+  blocks().filter(({ seq, kind }) => seq > before && kind === 'tick').length;
+
+/** Two nodes that tick. */
+async function ticking(): Promise<Record<'a' | 'b', Node>> {
+  const [a, b] = [await node('a'), await node('b')];
+  for (const { server } of [a, b]) server.start();
+  await until(() => ticksAfter(a, 0) > 1 && ticksAfter(b, 0) > 1, 'ticks');
+  return { a, b };
+}
+
+/** What is appended meanwhile is lost by the only server, as in a loss of power. */
+async function lostAfter(append: () => Promise<void>): Promise<void> {
+  const [server] = servers;
+  await server!.end('SIGTERM');
+  server!.remember();
+  await server!.start();
+  await append();
+  await server!.end('SIGKILL');
+  server!.goBack();
+  await server!.start();
 }
 
 function textsOf(blocks: readonly Block[]): string[] {
@@ -202,6 +233,42 @@ describe('a log that is a stream of three servers', () => {
     );
   });
 
+  test('a stream in a domain of JetStream is found under its name, and in no other', async () => {
+    servers = await natsServers(1, '', [], 'city');
+    await servers[0]!.start();
+    const log = await StreamLog.open({ ...nodeOf(servers, 'a'), domain: 'city' });
+    expect(await log.publish(Buffer.from('one'), 'first')).toEqual({ seq: 1, isFirst: true });
+    expect(await log.record(1)).toEqual(new Uint8Array(Buffer.from('one')));
+    await log.close();
+    await expect(StreamLog.open({ ...nodeOf(servers, 'a'), domain: 'other' })).rejects.toMatchObject({
+      code: 'log-away',
+    });
+  });
+
+  test('another server leads once a node asks for it, in a domain of JetStream too, and the log goes on', async () => {
+    for (const domain of [null, 'city']) {
+      servers = await natsServers(3, '', [], domain);
+      await Promise.all(servers.map((server) => server.start()));
+      const settings = { ...nodeOf(servers, 'one'), domain };
+      const log = await StreamLog.open(settings);
+      ends.push(() => log.close());
+      await log.publish(new Uint8Array([1]), 'a');
+      const before = await log.leader();
+      expect(before).toMatch(/^n\d$/);
+      await log.electAnother();
+      const after = await until(async () => {
+        const leader = await log.leader().catch(() => null);
+        return leader !== before && leader;
+      }, 'another leader');
+      expect(after).toMatch(/^n\d$/);
+      expect(await until(() => log.publish(new Uint8Array([2]), 'b').catch(() => null), 'a record')).toMatchObject({
+        seq: 2,
+      });
+      await log.close();
+      for (const server of servers) await server.end();
+    }
+  });
+
   test('servers that are away refuse, and what was refused can be sent again when they are back', async () => {
     servers = await startedNats(1);
     const one = await node('a');
@@ -215,6 +282,70 @@ describe('a log that is a stream of three servers', () => {
     expect(textsOf(one.blocks())).toContain('again');
   });
 
+  test('what servers acknowledged and lost is put back by a node that has it, before anything is appended', async () => {
+    servers = await startedNats(1);
+    const [a, b] = [await node('a'), await node('b')];
+    expect(await a.send('one')).toBeNull();
+    await lostAfter(async () => {
+      expect([await a.send('two'), await b.send('three')]).toEqual([null, null]);
+      await until(() => textsOf(a.blocks()).length === 3 && textsOf(b.blocks()).length === 3, 'all at both');
+    });
+    await expect.poll(() => b.send('four')).toBeNull();
+    const fresh = await node('c');
+    for (const { blocks } of [a, b, fresh]) {
+      await until(() => textsOf(blocks()).length === 4, 'all messages');
+      expect(textsOf(blocks())).toEqual(['one', 'two', 'three', 'four']);
+    }
+    expect([...a.faults, ...b.faults]).toEqual([]);
+  });
+
+  test('a node whose records were lost stops where others appended something else in their place', async () => {
+    servers = await startedNats(1);
+    const a = await node('a');
+    expect(await a.send('one')).toBeNull();
+    await lostAfter(async () => {
+      expect(await a.send('only here')).toBeNull();
+      await a.stop();
+    });
+    const b = await node('b');
+    expect(await b.send('another')).toBeNull();
+    expect(await b.send('more')).toBeNull();
+    await expect(node('a', a.dir)).rejects.toMatchObject({ code: 'damaged' });
+  });
+
+  test('where no node ran, the log says so before anything else, once; a node that joins others says nothing', async () => {
+    servers = await startedNats(3);
+    const { a, b } = await ticking();
+    await a.stop();
+    await b.stop();
+    const log = await StreamLog.open(nodeOf(servers, 'reader'));
+    const { last: before } = await log.ends();
+    await log.close();
+    const again = await Promise.all([node('a', a.dir), node('b', b.dir)]);
+    for (const { server } of again) server.start();
+    await until(() => ticksAfter(again[0], before) > 1, 'ticks');
+    const joined = await node('c');
+    joined.server.start();
+    const reached = ticksAfter(again[0], before);
+    await until(() => ticksAfter(joined, before) > reached, 'a node that joined');
+    const kinds = joined.blocks().map(({ kind }) => kind);
+    expect(kinds[before]).toBe('start');
+    expect(kinds.filter((kind) => kind === 'start')).toHaveLength(1);
+  });
+
+  test('where no node could append, the log says so before anything else, once', async () => {
+    servers = await startedNats(3);
+    const { a, b } = await ticking();
+    for (const server of servers) await server.end();
+    await until(() => a.isAway() && b.isAway(), 'nodes that notice');
+    const before = a.blocks().length;
+    for (const server of servers) await server.launch();
+    for (const server of servers) await server.ready();
+    await until(() => ticksAfter(a, before) > 2 && ticksAfter(b, before) > 2, 'ticks');
+    expect(a.blocks()[before]!.kind).toBe('start');
+    expect(a.blocks().filter(({ kind }) => kind === 'start')).toHaveLength(1);
+  });
+
   test('a node with records that the stream lacks does not start', async () => {
     servers = await startedNats(1);
     const one = await node('a');
@@ -226,7 +357,7 @@ describe('a log that is a stream of three servers', () => {
     await expect(node('a', one.dir)).rejects.toThrow(/records up to 2, and the stream ended with 0.*cluster recover/);
   });
 
-  test('a node that runs while the stream loses records acknowledges none into numbers that it has, and stops', async () => {
+  test('a node that runs while the stream loses records acknowledges none into numbers that it has: it puts them back, or stops', async () => {
     servers = await startedNats(1);
     const one = await node('a');
     for (const text of ['one', 'two', 'three']) expect(await one.send(text)).toBeNull();
@@ -235,9 +366,14 @@ describe('a log that is a stream of three servers', () => {
     await servers[0]!.start();
     // Another node makes the stream anew.
     const other = await node('b');
-    await until(async () => (await one.send('four')) !== null && one.faults.length > 0, 'the fault of the node', 50);
-    expect(one.faults[0]!.message).toMatch(/this node has records up to 3.*cluster recover/);
-    expect(textsOf(one.blocks())).toEqual(['one', 'two', 'three']);
+    // Where it looked at the stream before, it has put its records back.
+    const isBack = async () => ((await one.send('four')) === null ? 'back' : one.faults.length > 0 && 'stopped');
+    const how = await until(isBack, 'a node that stops or puts its records back', 50);
+    if (how === 'stopped') expect(one.faults[0]!.message).toMatch(/this node has records up to 3.*cluster recover/);
+    else await until(() => textsOf(other.blocks()).includes('four'), 'its records at the other node');
+    const all = ['one', 'two', 'three', ...(how === 'back' ? ['four'] : [])];
+    expect(textsOf(one.blocks())).toEqual(all);
+    if (how === 'back') expect(textsOf(other.blocks())).toEqual(all);
     expect(other.faults).toEqual([]);
   });
 });

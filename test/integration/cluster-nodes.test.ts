@@ -117,14 +117,14 @@ test('nodes - a restart over the same folder takes its name at once, and after a
   expect(third.nodes.list()).toHaveLength(1);
 });
 
-test('nodes - of two processes over copies of one folder the earlier one is told to stop', async () => {
+test('nodes - of two processes over copies of one folder the earlier one stops', async () => {
   servers = await startedNats(1);
   const dir = folder();
   const first = await make(identityOf(dir, 'a'));
   await first.nodes.start();
   const second = await make(identityOf(dir, 'a'));
   await second.nodes.start();
-  await until(() => first.taken.length > 0, 'the first one to be told');
+  await until(() => first.taken.length > 0, 'the first one to know');
   expect(first.taken[0]!.message).toContain('another Lamppost with the name a runs');
   expect(second.taken).toEqual([]);
 });

@@ -72,9 +72,9 @@ const runnable = (page: string) =>
   );
 
 /**
- * The shell of a reader. `npm start` and `lamppost start` stay in the background until the next one; a secret or key that
- * a command prints is kept in `SECRET` or `KEY`; `curl` fails where the server refuses; what waits for events for ever
- * ends after two seconds.
+ * The shell of a reader. `npm start` and `lamppost start` stay in the background until the next one; a secret or key
+ * that a command prints is kept in `SECRET` or `KEY`; `curl` fails where the server refuses; what waits for events for
+ * ever ends after two seconds.
  */
 const SHELL = `
 set -Eeuo pipefail

@@ -68,6 +68,7 @@ test('certificates - are rotated under load: no connection ends, no acknowledged
   })();
   const sockets = () => Object.values({ ...agent.freeSockets, ...agent.sockets }).flat();
   await until(() => acknowledged > 100 && asked > 3, 'the load');
+  expect(server.output).toContain(`, mqtts ${mqttsPort}, https ${httpsPort}\n`);
   const [kept] = sockets();
 
   const seen = new Set([await fingerprint(httpsPort, trust), await fingerprint(mqttsPort, trust)]);

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { run } from '../../cli/index.ts';
-import type { Ledger, Series } from '../../domain/index.ts';
+import type { Ledger, Series, Ticket } from '../../domain/index.ts';
 import type { ImportReport } from '../../ingest/index.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 import { until } from '../kit/wait.ts';
@@ -164,4 +164,65 @@ test('recompute - stored readings are corrected anew, as often as one likes; no 
   expect((await server.get<{ items: object[] }>('/api/v1/alerts')).items).toEqual([]);
   const entries = await server.get<{ items: { target: string }[] }>('/api/v1/audit?action=readings.recompute');
   expect(entries.items.map(({ target }) => target)).toEqual(Array(3).fill('100 readings of pm25 of old-3'));
+});
+
+test('recompute - of what a device replaced, before a calibration and after it, the newest value is corrected', async () => {
+  const [{ secret }] = (await server.post<{ secret: string }[]>('/api/v1/devices', [
+    { id: 'live-1', profile: 'air-quality', district: 'old-town' },
+  ])) as [{ secret: string }];
+  const at = Date.now() - 10 * MINUTE;
+  const send = async (minute: number, pm25: number) => {
+    const url = `http://127.0.0.1:${server.httpPort}/ingest/live-1`;
+    const headers = { authorization: `Bearer ${secret}`, 'content-type': 'application/json' };
+    const body = JSON.stringify({ ts: at + minute * MINUTE, metrics: { pm25 } });
+    expect((await fetch(url, { method: 'POST', headers, body })).status).toBe(200);
+  };
+  const calibrate = (gain: number) =>
+    server.post('/api/v1/devices/live-1/calibrations', { metric: 'pm25', gain, from: new Date(at).toISOString() });
+  const recompute = () =>
+    server.post<{ stored: number }>('/api/v1/devices/live-1/recompute', {
+      metric: 'pm25',
+      from: new Date(at).toISOString(),
+    });
+  const values = async (metric: string) => {
+    await server.settledLedger('live-1');
+    const query = `device=live-1&metric=${metric}&from=${at}&to=${Date.now()}`;
+    const { series } = await server.get<{ series: Series[] }>(`/api/v1/readings?${query}`);
+    return series[0]?.points.map(([, value]) => value);
+  };
+  for (const minute of [0, 1]) for (const value of [10, 12]) await send(minute, value);
+  await server.settledLedger('live-1');
+  await calibrate(2);
+  await send(1, 15);
+  expect([await values('pm25'), await values('pm25.raw')]).toEqual([[12, 30], [15]]);
+  const ledger = await server.settledLedger('live-1');
+  expect(await recompute()).toMatchObject({ stored: 2, refused: 0 });
+  expect([await values('pm25'), await values('pm25.raw')]).toEqual([
+    [24, 30],
+    [12, 15],
+  ]);
+  await calibrate(3);
+  await send(0, 13);
+  expect(await recompute()).toMatchObject({ stored: 2, refused: 0 });
+  expect([await values('pm25'), await values('pm25.raw')]).toEqual([
+    [39, 45],
+    [13, 15],
+  ]);
+  const { readings } = await server.settledLedger('live-1');
+  expect(readings).toMatchObject({ received: ledger.readings.received + 1, duplicate: 0 });
+});
+
+test('import - rules take it where somebody asks for that: its readings open a ticket, and without it they do not', async () => {
+  const bins = ['bin-asked', 'bin-quiet'].map((id) => ({ id, profile: 'waste-bin', district: 'old-town' }));
+  await server.post('/api/v1/devices', bins);
+  const rowOf = (id: string) =>
+    `device,ts,metric,value\n${id},${new Date(Date.now() - MINUTE).toISOString()},fill,97\n`;
+  expect((await post('format=csv', rowOf('bin-quiet'))).report).toMatchObject({ stored: 1 });
+  const file = join(server.data, 'asked.csv');
+  writeFileSync(file, rowOf('bin-asked'));
+  expect((await importFile(file, '--rules'))[0]).toBe(0);
+  const groups = async () => (await server.all<Ticket>('/api/v1/tickets')).map(({ rule, group }) => `${rule} ${group}`);
+  await until(async () => (await groups()).length > 0, 'a ticket');
+  await server.settledLedger();
+  expect(await groups()).toEqual(['bin-full bin-asked']);
 });

@@ -1,10 +1,13 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { SETTINGS } from '../../app/index.ts';
+import { endsWithUs, runs } from '../kit/children.ts';
 import { fencedBlocks, ROOT } from '../kit/documents.ts';
+import { until } from '../kit/wait.ts';
 
 const PAGE = 'docs/operate.md';
 const blockWith = (text: string) => fencedBlocks(PAGE).find((block) => block.text.includes(text))!.text;
@@ -17,7 +20,7 @@ describe.skipIf(!found('systemd-analyze'))('the unit of systemd', () => {
   /** What systemd says of a unit; the program of the start is one that every machine has. */
   function verified(unit: string): string {
     const file = join(folder, 'lamppost.service');
-    writeFileSync(file, unit.replace('/usr/bin/npm', '/bin/true'));
+    writeFileSync(file, unit.replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true'));
     const { stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', file], { encoding: 'utf8' });
     return stderr
       .split('\n')
@@ -32,11 +35,37 @@ describe.skipIf(!found('systemd-analyze'))('the unit of systemd', () => {
   });
 });
 
-test('systemd - the unit starts a script that there is, and may write where its settings say', () => {
+test('systemd - the process that the unit starts reloads at its signal, and ends with 0 at SIGTERM', async () => {
   const unit = blockWith('[Service]');
-  const [, script] = /ExecStart=\S+ run -s (\w+)/.exec(unit)!;
-  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: object };
-  expect(scripts).toHaveProperty(script!);
+  const lineOf = (name: string) => new RegExp(`^${name}=(.*)$`, 'm').exec(unit)![1]!;
+  const there = `${lineOf('WorkingDirectory')}/`;
+  const [program, ...args] = lineOf('ExecStart').split(' ');
+  const [, signal] = /^\/bin\/kill -(\w+) \$MAINPID$/.exec(lineOf('ExecReload'))!;
+  const child = spawn(program!.replace(there, ROOT), args, {
+    cwd: ROOT,
+    env: {
+      ...{ PATH: process.env.PATH, LAMPPOST_DATA: join(folder, 'data'), LAMPPOST_CITY: join(ROOT, 'city') },
+      ...{ HTTP_PORT: '0', MQTT_PORT: '0', HTTP_HOST: '127.0.0.1', MQTT_HOST: '127.0.0.1' },
+    },
+  });
+  endsWithUs(child);
+  const ended = once(child, 'exit');
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (said += String(text)));
+  const saying = (words: string) =>
+    until(
+      () => said.includes(words) || !runs(child),
+      () => said,
+    );
+  await saying('lamppost: http');
+  child.kill(`SIG${signal}` as NodeJS.Signals);
+  await saying('city folder: no change');
+  child.kill('SIGTERM');
+  expect((await ended)[0], said).toBe(0);
+});
+
+test('systemd - the unit may write where its settings say', () => {
+  const unit = blockWith('[Service]');
   const settings = Array.from(blockWith('LAMPPOST_ADMIN_KEY=').matchAll(/^(\w+)=(.*)$/gm), ([, name, value]) => ({
     name,
     value,

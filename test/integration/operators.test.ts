@@ -1,3 +1,4 @@
+import type { Response } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Device, Grant, Ticket } from '../../domain/index.ts';
 import { chromiumPath } from '../kit/chromium.ts';
@@ -214,12 +215,28 @@ ticket: { service: waste }
     await page.getByRole('button', { name: 'Claim code' }).click();
     await page.locator('#claim svg.qr').waitFor();
     const code = (await page.locator('#claim pre').textContent())!;
-    const claimed = await fetch(`${base}/claim`, {
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await page.locator('#claim').getByRole('button', { name: 'Copy' }).click();
+    await page.locator('#claim').getByRole('button', { name: 'Copied' }).waitFor();
+    const link = await page.evaluate<string>('navigator.clipboard.readText()');
+    expect(link).toBe(`${base}/claim#device=in-1&code=${code}`);
+    // The installer's phone.
+    const phone = await browser.visit(link.slice(base.length), { viewport: { width: 390, height: 800 } });
+    expect(phone.url(), 'no history has the code').toBe(`${base}/claim`);
+    await phone.getByRole('button', { name: 'Show the secret' }).click();
+    const secret = (await phone.getByRole('status').textContent())!;
+    expect(await axeFaults(phone)).toEqual([]);
+    const sent = await fetch(`${base}/ingest/in-1`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ device: 'in-1', code }),
+      headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ metrics: { fill: 5 } }),
     });
-    expect(claimed.status).toBe(200);
+    expect(sent.ok).toBe(true);
+    await phone.goto(`${base}/claim`);
+    await phone.getByLabel('Device', { exact: true }).fill('in-1');
+    await phone.getByLabel('Claim code').fill(code);
+    await phone.getByRole('button', { name: 'Show the secret' }).click();
+    await phone.getByRole('alert').filter({ hasText: 'was used' }).waitFor();
     // The installer changed the device.
     await page.reload();
     await page.getByRole('button', { name: 'Change', exact: true }).click();
@@ -305,6 +322,63 @@ ticket: { service: waste }
     await page.getByRole('link', { name: 'Devices on this part of the map' }).click();
     await page.waitForURL('**/devices?bbox=*');
     await page.getByRole('button', { name: 'In a part of the map' }).waitFor();
+  });
+
+  test('tickets - of more than 200 all are counted, and scrolling, filters, an order and words reach each', async () => {
+    const count = 230;
+    for (let n = 0; n < count; n += 10)
+      await Promise.all(Array.from({ length: 10 }, (_, i) => open(`Numbered ${n + i}`, 'noise')));
+    const page = await signedIn('Many Tickets', 'operator');
+    const read: number[] = [];
+    await page.route('**/api/v1/events?*', async (route) => {
+      const response = await route.fetch();
+      read.push(((await response.json()) as { items: unknown[] }).items.length);
+      await route.fulfill({ response });
+    });
+    await page.goto(base);
+    const { byStatus } = await server.get<{ byStatus: Record<string, number> }>('/api/v1/tickets/counts');
+    expect(byStatus.open).toBeGreaterThanOrEqual(count);
+    const counter = page.getByRole('link', { name: /open$/ }).locator('b');
+    await expect.poll(() => counter.textContent()).toBe(String(byStatus.open));
+    // The feed begins with what it shows, not with all that there ever was.
+    await page.locator('#feed li', { hasText: `Numbered ${count - 1}` }).waitFor();
+    expect(read.length).toBeGreaterThan(0);
+    expect(read.reduce((sum, items) => sum + items, 0)).toBeLessThanOrEqual(100);
+    await page.unroute('**/api/v1/events?*');
+    // A page that somebody only looks at asks for little: here between two questions whether the server is ready.
+    const isReady = (response: Response) => response.url().endsWith('/ready');
+    const idle: Response[] = [];
+    await page.waitForResponse(isReady);
+    page.on('response', (response) => idle.push(response));
+    await page.waitForResponse(isReady);
+    const sizes = await Promise.all(idle.map((response) => response.request().sizes()));
+    expect(sizes.reduce((sum, { responseBodySize }) => sum + responseBodySize, 0)).toBeLessThan(20_000);
+
+    await page.goto(`${base}/tickets?service=noise`);
+    await page.locator('#counts', { hasText: `${count} need work` }).waitFor();
+    const rows = page.locator('tr[data-id]');
+    const first = rows.filter({ hasText: /Numbered 0(?!\d)/ });
+    await rows.first().waitFor();
+    expect(await rows.count()).toBeLessThan(count);
+    await until(
+      async () => {
+        await page.evaluate('document.querySelector("main").scrollTo(0, 1e9)');
+        return (await rows.count()) === count;
+      },
+      'all tickets',
+      50,
+    );
+    expect(await first.count()).toBe(1);
+    await page.goto(`${base}/tickets?service=noise&sort=opened`);
+    await expect.poll(() => rows.first().locator('td.title').textContent()).toMatch(/^Numbered \d$/);
+    await page.goto(`${base}/tickets`);
+    await page.getByRole('searchbox', { name: 'Search' }).fill('numbered 117');
+    await expect.poll(() => rows.locator('td.title').allTextContents()).toEqual(['Numbered 117']);
+    // On a tablet everything is on the screen.
+    await page.setViewportSize({ width: 820, height: 1180 });
+    const due = (await rows.locator('td[data-label=Due]').boundingBox())!;
+    expect(due.width).toBeGreaterThan(0);
+    expect(due.x + due.width).toBeLessThanOrEqual(820);
   });
 
   test('api - its page finds a route, sends it with the values of the form, and shows it as a command', async () => {

@@ -290,6 +290,28 @@ test("people - the settings' admin key is off once an admin is there; when a key
   expect(Date.parse((await keyOf(secret)).lastUsedAt!)).toBeGreaterThan(0);
 });
 
+test("people - the settings' admin key is not off where those left could let nobody in", async () => {
+  const own = new ServerProcess();
+  await own.start();
+  const roles = [{ role: 'admin', department: null }];
+  const { id } = await own.post<Person>('/api/v1/users', { name: 'N', email: 'n@city.example', roles });
+  await own.post('/api/v1/keys', { name: 'k', role: 'admin', scopes: ['tickets.read'] });
+  expect(await own.stop()).toBe(0);
+  const [off, on] = [{ LAMPPOST_ADMIN_KEY: 'off' }, { LAMPPOST_ADMIN_KEY: ADMIN_KEY }];
+  Object.assign(own.settings, off);
+  await expect(own.start()).rejects.toThrow('LAMPPOST_ADMIN_KEY: it is off, and nobody else is an admin');
+  Object.assign(own.settings, on);
+  await own.start();
+  const { path } = await own.post<{ path: string }>(`/api/v1/users/${id}/link`);
+  const visit = new Visit(own);
+  await visit.send('POST', '/auth/link', { token: path.split('#')[1] });
+  expect(await visit.send('POST', '/auth/password', { password: PASSWORD })).toMatchObject({ status: 200 });
+  expect(await own.stop()).toBe(0);
+  Object.assign(own.settings, off);
+  await own.start();
+  expect(await own.stop()).toBe(0);
+});
+
 test('people - the same log gives the same people, and has no password', async () => {
   await until(async () => (await server.get<{ ready: boolean }>('/ready')).ready, 'a server that is ready', 200);
   expect(await server.stop()).toBe(0);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import mqtt, { type MqttClient } from 'mqtt';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -200,6 +201,34 @@ describe('keys', () => {
     expect((await ask('GET', `/api/v1/keys/${key.id}`)).status).toBe(404);
   });
 
+  test('an event stream ends with the secret that opened it: by a rotation, or by what ends its overlap', async () => {
+    const { body: key } = await ask<{ id: string; secret: string }>('POST', '/api/v1/keys', {
+      name: 'a',
+      role: 'viewer',
+    });
+    const path = `/api/v1/keys/${key.id}`;
+    const follow = async (secret: string) => {
+      const stream = await fetch(`http://127.0.0.1:${server.httpPort}/api/v1/events`, {
+        headers: { authorization: `Bearer ${secret}`, accept: 'text/event-stream' },
+      });
+      expect(stream.status).toBe(200);
+      return { ended: stream.text() };
+    };
+    const replaced = await follow(key.secret);
+    const { body: second } = await ask<{ secret: string }>('POST', `${path}/rotate`);
+    await replaced.ended;
+    const confirmed = await follow(second.secret);
+    let isOpen = true;
+    const ended = confirmed.ended.then(() => {
+      isOpen = false;
+    });
+    const { body: third } = await ask<{ secret: string }>('POST', `${path}/rotate`, { overlap: '1h' });
+    expect([isOpen, await asKey(second.secret), await asKey(third.secret)]).toEqual([true, 200, 200]);
+    await ask('POST', `${path}/confirm`);
+    await ended;
+    await ask('DELETE', path);
+  });
+
   test('a key is changed and rotated as a device is', async () => {
     const { body: key } = await ask<{ id: string; secret: string }>('POST', '/api/v1/keys', {
       name: 'a',
@@ -285,4 +314,23 @@ test('all of it follows from the log, and is in the audit trail', async () => {
   expect(await server.stop()).toBe(0);
   const deps = { backup: null, clock: unsteppedClock(systemClock), log: pino({ level: 'silent' }) };
   expect((await verifyState(server.data, deps)).differences).toEqual([]);
+});
+
+test('audit verify names the first entry of a folder that somebody edited or cut off, and exits with 1', async () => {
+  const verify = () => lamppost(['audit', 'verify', '--data', server.data]);
+  const fits = await verify();
+  expect([fits.code, fits.out]).toEqual([0, expect.stringMatching(/^audit: \d+ entries and [1-9]\d* anchors/)]);
+  const edit = (sql: string) => {
+    const db = new DatabaseSync(join(server.data, 'state.sqlite'));
+    const { n } = db.prepare(`select n from audit where action = 'device.suspend'`).get() as { n: number };
+    db.prepare(sql).run(n);
+    db.close();
+    return n;
+  };
+  const suspended = edit(`update audit set actor = 'key:nobody' where n = ?`);
+  const edited = await verify();
+  expect([edited.code, edited.out]).toEqual([1, expect.stringContaining(`entry ${suspended} does not fit: its hash`)]);
+  edit('delete from audit where n >= ?');
+  const cut = await verify();
+  expect([cut.code, cut.out]).toEqual([1, expect.stringContaining(`entry ${suspended} does not fit: the log names`)]);
 });

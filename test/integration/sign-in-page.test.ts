@@ -141,7 +141,7 @@ describe.skipIf(path === null)('the page in Chromium', () => {
     await server.get(`/api/v1/users/${me.person.id}`);
   });
 
-  test('page - whoever has no role in the table is told so, and not added', async () => {
+  test('page - whoever has no role in the table is refused, and not added', async () => {
     const page = await visit();
     await atProvider(page, 'li');
     await says(page, 'gives you no role here');

@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Aedes } from 'aedes';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../domain/index.ts';
 import {
   createSimulator,
@@ -15,7 +15,9 @@ import {
   simulate,
 } from '../../simulators/index.ts';
 import { simulateFlags } from '../kit/cli/flags.ts';
+import { freePort } from '../kit/ports.ts';
 import { districts } from '../kit/simulators/districts.ts';
+import { until } from '../kit/wait.ts';
 
 const KEY = 'an-admin-key-of-thirty-two-characters';
 
@@ -95,7 +97,7 @@ function createRegistry(secrets: Map<string, string>, profiles: Map<string, stri
     return { id, secret };
   };
   const respond = (request: IncomingMessage, body: string): [number, unknown] => {
-    if (request.headers.authorization !== `Bearer ${KEY}`) return [401, { title: 'who are you' }];
+    if (request.headers.authorization !== `Bearer ${KEY}`) return [401, { detail: 'who are you' }];
     const rotate = /^\/api\/v1\/devices\/([^/]+)\/rotate$/.exec(request.url ?? '');
     if (rotate) return secrets.has(rotate[1]!) ? [200, grant(rotate[1]!)] : [404, { title: 'no such device' }];
     const parsed = JSON.parse(body) as { id: string; profile: string } | { id: string; profile: string }[];
@@ -209,7 +211,7 @@ test('simulate - with a wrong key it exits 1 and shows the response of the serve
     return simulate(simulateFlags(argv), {}, deps);
   });
   expect(code).toBe(1);
-  expect(lines.join()).toMatch(/responds 401/);
+  expect(lines.join()).toMatch(/responds 401: who are you$/);
 });
 
 test('simulate - simulates the devices of a city folder until it is interrupted', async () => {
@@ -240,6 +242,63 @@ test('simulate - ends by itself after --duration', async () => {
   expect(world.messages.length).toBeGreaterThan(1);
 });
 
+const RECORDING = join(import.meta.dirname, '../../simulators/samples/traffic/speed_t4013.csv');
+
+test.each([
+  ['a city', ['--devices', '4']],
+  ['a replay', ['--replay', RECORDING, '--device', 't4013', '--metric', 'speed']],
+])('simulate - of %s, where no broker can be reached, it ends with 1 and the reason', async (_what, flags) => {
+  const err: string[] = [];
+  const deps = { clock: systemClock, out: () => {}, err: (line: string) => err.push(line) };
+  const url = `mqtt://127.0.0.1:${await freePort()}`;
+  const code = await withCity((city) => {
+    const argv = ['--key', KEY, '--api', world.api, '--url', url, '--city', city];
+    return simulate(simulateFlags([...argv, ...flags]), {}, deps);
+  });
+  expect(code).toBe(1);
+  expect(err).toEqual([expect.stringMatching(/^simulate: no device can connect to mqtt:.*ECONNREFUSED.*--url/)]);
+});
+
+test('simulate - a broker that goes away and comes back is said once each', async () => {
+  const said: string[] = [];
+  const interrupt = new AbortController();
+  const deps = { clock: systemClock, out: () => {}, err: (line: string) => said.push(line), signal: interrupt.signal };
+  const { port, cut, open } = await createCable(world.port);
+  const code = await withCity(async (city) => {
+    const argv = ['--key', KEY, '--api', world.api, '--url', `mqtt://127.0.0.1:${port}`, '--city', city];
+    const running = simulate(simulateFlags([...argv, '--devices', '3', '--speed', '600']), {}, deps);
+    await world.until(() => world.clients.size === 3);
+    cut();
+    await until(() => said.length === 1, 'the line that the broker is away');
+    open();
+    await until(() => said.length === 2, 'the line that it is back');
+    interrupt.abort();
+    return running;
+  });
+  expect(code).toBe(0);
+  expect(said).toEqual([
+    `simulate: no device is connected to mqtt://127.0.0.1:${port} any more; they go on trying`,
+    expect.stringMatching(/^simulate: [123] devices are connected again$/),
+  ]);
+});
+
+/** A port that leads to another one, for as long as it is not cut. */
+async function createCable(to: number) {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    for (const one of [socket, connect(to, '127.0.0.1')]) sockets.add(one.on('error', () => {}));
+    const [, far] = [...sockets].slice(-2) as [Socket, Socket];
+    socket.pipe(far).pipe(socket);
+  });
+  onTestFinished(() => void server.close());
+  const port = await listen(server);
+  const cut = () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  return { port, cut, open: () => void server.listen(port, '127.0.0.1') };
+}
+
 test('simulate - the folder of the sample city can be read', () => {
   const city = readCityFolder(join(import.meta.dirname, '../../city'));
   expect(city.districts.length).toBeGreaterThanOrEqual(8);
@@ -249,11 +308,10 @@ test('simulate - the folder of the sample city can be read', () => {
 
 test('simulate - a recording arrives in order and in the unit of the city, its last reading now', async () => {
   const deps = { clock: { now: () => 1_750_000_000_000 }, out: () => {}, err: () => {} };
-  const file = join(import.meta.dirname, '../../simulators/samples/traffic/speed_t4013.csv');
   const to = ['--key', KEY, '--api', world.api, '--url', `mqtt://127.0.0.1:${world.port}`, '--district', 'd0'];
   const what = [
     '--replay',
-    file,
+    RECORDING,
     '--device',
     't4013',
     '--metric',

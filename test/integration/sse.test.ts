@@ -134,7 +134,7 @@ describe('server-sent events', () => {
     for (const [place, reason] of [
       [3, 'too-old'],
       [9_999, 'ahead'],
-      ['35-00000000', 'other-store'],
+      ['35-0badf00d', 'other-store'],
       ['nonsense', 'not-an-id'],
       [-1, 'not-an-id'],
     ] as const) {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { expectPlain, lamppost, launch, newDir, ROOT } from '../kit/cli/commands.ts';
 import { mountable, mountSmallDisk } from '../kit/disk.ts';
-import { ServerProcess } from '../kit/server.ts';
+import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 import { until } from '../kit/wait.ts';
 
 const SETTINGS = {
@@ -54,6 +54,17 @@ test('start - a file in place of the data folder is one sentence', async () => {
   await refused(['start'], { LAMPPOST_DATA: join(file, 'data') }, /LAMPPOST_DATA: .* is no folder/);
 });
 
+test('restore, login - a folder that cannot be made is one sentence, not an endless loop', async () => {
+  const backup = newDir();
+  const file = { name: 'state.sqlite', bytes: 0, sha256: '0'.repeat(64), positions: {} };
+  const [startedAt, endedAt] = ['2026-01-01T00:00:00Z', '2026-01-01T00:00:01Z'];
+  const manifest = { format: 1, lamppost: '1.0.0', city: 'c', startedAt, endedAt, files: [file] };
+  writeFileSync(join(backup, 'manifest.json'), JSON.stringify(manifest));
+  await refused(['restore', backup, '--data', '/proc/foo'], {}, /--data: \/proc\/foo cannot be made/);
+  const login = ['login', '--url', server.url, '--key', ADMIN_KEY];
+  await refused(login, { XDG_CONFIG_HOME: '/proc/foo' }, /login: \/proc\/foo.* cannot be made .*XDG_CONFIG_HOME/);
+});
+
 test('start - a folder that another server has is one sentence that names it and the setting', () =>
   refused(['start'], { LAMPPOST_DATA: server.data }, /in use by another Lamppost \(process \d+.*LAMPPOST_DATA/, 1));
 
@@ -77,9 +88,12 @@ test.each([
 
 test.skipIf(!mountable('trouble with disks'))('start - a disk that is read-only is one sentence', async () => {
   const disk = smallDisk(12);
+  writeFileSync(join(disk.path, 'journal.sqlite'), '');
   execFileSync('mount', ['-o', 'remount,ro', disk.path]);
   await refused(['start'], { LAMPPOST_DATA: disk.path }, /LAMPPOST_DATA: .* read-only/);
   await refused(['start'], { LAMPPOST_DATA: join(disk.path, 'data') }, /LAMPPOST_DATA: .* read-only/);
+  for (const command of [['verify'], ['doctor', '--deep']])
+    await refused([...command, '--data', disk.path], {}, /LAMPPOST_DATA: .* read-only/);
 });
 
 test.skipIf(!mountable('trouble with disks'))(

@@ -136,7 +136,7 @@ describe('the path of a reading', () => {
     await client.endAsync();
   });
 
-  test('a device is told of each of its faults while another one floods', async () => {
+  test('a device gets a notice of each of its faults while another one floods', async () => {
     const [client, other] = [await device('bin-2'), await device('bin-5')];
     const rejections = collect(client);
     await client.subscribeAsync('devices/bin-2/rejections');
@@ -196,14 +196,17 @@ describe('limits', () => {
     ['a topic of the server', 'events/alerts/x/y'],
     ['$SYS', '$SYS/x'],
   ])(
-    'publishing to %s is acknowledged and dropped, the device is told why, and its connection goes on',
+    'publishing to %s is acknowledged and dropped, the device gets the reason, and its connection goes on',
     async (_what, topic) => {
       const client = await device('bin-1');
-      const told: string[] = [];
-      client.on('message', (_topic, payload) => told.push(payload.toString()));
+      const notices: string[] = [];
+      client.on('message', (_topic, payload) => notices.push(payload.toString()));
       await client.subscribeAsync('devices/bin-1/rejections', { qos: 1 });
       await client.publishAsync(topic, fill(1), { qos: 1 });
-      await until(() => told.some((text) => (JSON.parse(text) as { topic: string }).topic === topic), 'the rejection');
+      await until(
+        () => notices.some((text) => (JSON.parse(text) as { topic: string }).topic === topic),
+        'the rejection',
+      );
       await client.publishAsync('devices/bin-1/readings', fill(1), { qos: 1 });
       await client.endAsync();
     },

@@ -8,6 +8,13 @@ import { PATIENCE_MS } from './wait.ts';
 
 const AXE = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
 
+const ROUTER = readFileSync(fileURLToPath(new URL('../../console/src/router.tsx', import.meta.url)), 'utf8');
+/** Every route of the console, such as `/tickets/$id`. */
+export const ROUTES: readonly string[] = Array.from(
+  ROUTER.matchAll(/(?:\bto\(|path: )\s*'(\/[^']*)'/g),
+  ([, path]) => path!,
+);
+
 /** A page of the console in a browser of its own, and what it should not have done. */
 export interface Seen {
   readonly page: Page;
@@ -109,6 +116,31 @@ export class TestBrowser {
     if (this.#opened.length === 0) throw new Error('no page was opened');
     return this.#opened.flatMap(({ faults }) => faults);
   }
+}
+
+/** Resolves once a page is drawn, and no colour is on its way to another. */
+const SETTLED = `new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))).then(() =>
+  Promise.allSettled(document.getAnimations()
+    .filter((one) => one.effect.getComputedTiming().endTime !== Infinity)
+    .map((one) => one.finished)))
+  .then(() => null)`;
+
+/**
+ * Opens an address and waits for `seen`. Returns what axe finds wrong with the page in light and in dark, and that it is
+ * wider than the screen.
+ */
+export async function faultsAt(page: Page, address: string, seen = 'h1'): Promise<string[]> {
+  await page.goto(address);
+  await page.locator(seen).first().waitFor();
+  const faults: string[] = [];
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await page.evaluate(SETTLED);
+    faults.push(...(await axeFaults(page)).map((fault) => `${address}, ${colorScheme}: ${fault}`));
+  }
+  const overflow = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
+  const wider = await page.evaluate(overflow);
+  return wider === 0 ? faults : [...faults, `${address}: ${wider} px wider than the screen`];
 }
 
 interface Violation {

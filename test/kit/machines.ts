@@ -29,8 +29,8 @@ export function hasNetworks(): boolean {
 }
 
 /**
- * A network of machines, which nothing outside reaches: namespaces joined by a bridge that is in one, too. The tests are
- * at `gateway`. All of it is gone once the processes that hold the namespaces have ended.
+ * A network of machines, which nothing outside reaches: namespaces joined by a bridge that is in one, too. The tests
+ * are at `gateway`. All of it is gone once the processes that hold the namespaces have ended.
  */
 export class Network {
   readonly machines: readonly Apart[];

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type ClusterSettings, clusterSettings } from '../../cluster/index.ts';
@@ -15,9 +15,12 @@ interface Place {
   readonly route: number;
   readonly dir: string;
   readonly machine: Machine;
+  readonly domain: string | null;
 }
 
-/** A real nats-server with JetStream in its own process with its own folder; it can be killed, paused and started again. */
+/**
+ * A real nats-server with JetStream in its own process with its own folder; it can be killed, paused and started again.
+ */
 export class NatsServer {
   readonly url: string;
   /** The URL of its monitoring port. */
@@ -41,12 +44,13 @@ export class NatsServer {
   routes: [${routes.filter((route) => route !== routeOf(place)).map((route) => `"nats://${route}"`)}]
 }
 `;
+    const domain = place.domain === null ? '' : `, domain: ${place.domain}`;
     writeFileSync(
       this.#config,
       `server_name: ${name}
 listen: ${host}:${place.client}
 http: ${host}:${place.monitor}
-jetstream { store_dir: "${place.dir}/data", max_memory_store: 64MB, max_file_store: 8GB }
+jetstream { store_dir: "${place.dir}/data", max_memory_store: 64MB, max_file_store: 8GB${domain} }
 ${cluster}${more}`,
     );
   }
@@ -68,17 +72,33 @@ ${cluster}${more}`,
   }
 
   async ready(): Promise<void> {
-    const isHealthy = () =>
-      fetch(`${this.monitor}/healthz?js-enabled-only=false`).then(
-        ({ ok }) => ok,
-        () => false,
-      );
-    await until(isHealthy, `a start of nats-server at ${this.url}`, 50);
+    await until(() => this.isHealthy(), `a start of nats-server at ${this.url}`, 50);
+  }
+
+  /** Whether it has a leader of JetStream, and everything that the others have. */
+  isHealthy(): Promise<boolean> {
+    return fetch(`${this.monitor}/healthz?js-enabled-only=false`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
   }
 
   /** Deletes what it has on disk, as a machine that burned down. It must not run. */
   loseData(): void {
     rmSync(join(dirname(this.#config), 'data'), { recursive: true });
+  }
+
+  /** Copies what it has on disk, for `goBack`. It must not run. */
+  remember(): void {
+    const dir = dirname(this.#config);
+    cpSync(join(dir, 'data'), join(dir, 'before'), { recursive: true });
+  }
+
+  /** Has on disk what it had at `remember`, as one that lost power before it wrote the rest. It must not run. */
+  goBack(): void {
+    const dir = dirname(this.#config);
+    this.loseData();
+    renameSync(join(dir, 'before'), join(dir, 'data'));
   }
 
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
@@ -96,13 +116,20 @@ ${cluster}${more}`,
 
 const routeOf = ({ machine, route }: Place) => `${machine.host}:${route}`;
 
-/** So many nats-servers that form a cluster; one is alone. They are not started. `more` is added to each configuration. */
-export async function natsServers(count: number, more = '', machines: readonly Machine[] = []): Promise<NatsServer[]> {
+/**
+ * So many nats-servers that form a cluster; one is alone. They are not started. `more` is added to each configuration.
+ */
+export async function natsServers(
+  count: number,
+  more = '',
+  machines: readonly Machine[] = [],
+  domain: string | null = null,
+): Promise<NatsServer[]> {
   const places: Place[] = [];
   for (let n = 0; n < count; n++) {
     const [client, monitor, route] = [await freePort(), await freePort(), await freePort()];
     const dir = mkdtempSync(join(tmpdir(), 'lamppost-nats-'));
-    places.push({ client, monitor, route, dir, machine: machines[n] ?? HERE });
+    places.push({ client, monitor, route, dir, machine: machines[n] ?? HERE, domain });
   }
   const routes = places.map(routeOf);
   return places.map((place, n) => new NatsServer(`n${n}`, place, routes, more));

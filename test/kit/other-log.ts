@@ -4,8 +4,8 @@ import { type NatsServer, startedNats } from './nats.ts';
 let starting: Promise<NatsServer> | null = null;
 
 /**
- * The settings with which a server keeps its log in NATS (`npm run test:jetstream`): one nats-server for each process of
- * the tests, a stream for each data folder.
+ * The settings with which a server keeps its log in NATS (`npm run test:jetstream`): one nats-server for each process
+ * of the tests, a stream for each data folder.
  */
 export async function otherLog(data: string): Promise<Record<string, string>> {
   starting ??= startedNats(1).then(([server]) => server!);

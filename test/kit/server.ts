@@ -21,9 +21,11 @@ export class ServerProcess {
   mqttPort = 0;
   httpPort = 0;
   output = '';
-  startWithinMs = PATIENCE_MS;
+  startWithinMs = 2 * PATIENCE_MS;
   /** Where it runs. */
   machine: Machine = HERE;
+  /** The program: of another version, after an upgrade. */
+  bin = BIN;
   /** What a start waits for. */
   readyPath: '/ready' | '/ready?for=devices' = '/ready';
   /** Called with everything that it writes; `output` keeps the end of it. */
@@ -54,7 +56,7 @@ export class ServerProcess {
     this.mqttPort ||= await freePort();
     this.httpPort ||= await freePort();
     const log = process.env.OTHER_LOG === undefined ? {} : await (await import('./other-log.ts')).otherLog(this.data);
-    const [command, ...args] = [...this.machine.within, process.execPath, BIN, 'start'];
+    const [command, ...args] = [...this.machine.within, process.execPath, this.bin, 'start'];
     const child = spawn(command!, args, {
       cwd: this.data,
       env: {
@@ -87,11 +89,17 @@ export class ServerProcess {
     while (Date.now() < deadline) {
       if (child.exitCode !== null || child.signalCode !== null)
         throw new Error(`the server ended with ${child.exitCode ?? child.signalCode}: ${this.output}`);
-      const response = await fetch(`${this.url}${this.readyPath}`).catch(() => null);
-      if (response?.status === 200) return;
+      if (await this.isReady(this.readyPath)) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     throw new Error(`the server was not ready in time: ${this.output}`);
+  }
+
+  isReady(path = '/ready'): Promise<boolean> {
+    return fetch(`${this.url}${path}`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
   }
 
   /** kill -9; resolves when the process is gone. */
@@ -103,6 +111,13 @@ export class ServerProcess {
   async stop(): Promise<number | null> {
     await this.#end('SIGTERM');
     return this.#child!.exitCode;
+  }
+
+  /** Resolves with the exit code once the process has ended by itself. */
+  async ended(): Promise<number | null> {
+    const child = this.#child!;
+    if (runs(child)) await once(child, 'exit');
+    return child.exitCode;
   }
 
   async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
@@ -163,9 +178,13 @@ export class ServerProcess {
 
   /** Resolves to the ledger once every consumer has processed everything; checks both equations at every read. */
   async settledLedger(device?: string): Promise<Ledger> {
-    let ledger: Ledger;
+    let ledger: Ledger | null = null;
     const settled = async () => {
-      ledger = await this.get<Ledger>(`/api/v1/ledger${device === undefined ? '' : `?device=${device}`}`);
+      const { messages } = await this.get<Ledger>('/api/v1/ledger');
+      const ofDevice = this.get<Ledger>(`/api/v1/ledger${device === undefined ? '' : `?device=${device}`}`);
+      // What is not counted yet may be the first message of its device.
+      ledger = await (messages.pending > 0 ? ofDevice.catch(() => null) : ofDevice);
+      if (ledger === null) return false;
       assertBalanced(ledger);
       return ledger.messages.pending === 0 && (await this.#rulesLag()) === 0 && ledger;
     };

@@ -227,7 +227,9 @@ export class Year {
     this.#open.citizens.close();
   }
 
-  /** Lives through a day: readings, refusals, an alert with its ticket, a request, changes of devices and city, jobs. */
+  /**
+   * Lives through a day: readings, refusals, an alert with its ticket, a request, changes of devices and city, jobs.
+   */
   async day(day: number): Promise<void> {
     const { journal, registry } = this.#open;
     if (day % 2 === 0) await journal.control('city', cityOn(day), null);

@@ -88,7 +88,7 @@ if (values.cluster) {
       `no acknowledgement to anybody: ${of('gapMs')}`,
       `to the device that waited longest: ${of('worstMs')}`,
       `from an answered action to its webhook: ${of('toldMs')}`,
-      `${outcome.ended.length} nodes ended by themselves`,
+      `${outcome.ended.length} nodes ended by themselves or servers stayed behind`,
       ...outcome.ended,
       `${outcome.broken.length} promises broken`,
       ...outcome.broken,

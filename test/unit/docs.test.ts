@@ -107,3 +107,45 @@ test('docs - the Chinese README has the commands of the English one', () => {
   expect(commands('README.md').length).toBeGreaterThan(2);
   expect(commands('README.zh.md')).toEqual(commands('README.md'));
 });
+
+/** Words that say less than the terms of the field; what outside programs or stored tables lean on keeps them. */
+const AVOIDED = new Set([
+  ...['told', 'tell', 'tells', 'telling', 'hear', 'hears', 'heard', 'hearing', 'deed', 'deeds', 'desk', 'desks'],
+  ...['keeper', 'keepers', 'mend', 'mends', 'mended', 'mending', 'befell', 'ladder', 'ladders', 'harden', 'hardened'],
+]);
+const STORED: Readonly<Record<string, readonly string[]>> = {
+  'events/outbox.ts': ['deed'],
+  'tickets/schema.ts': ['deed', 'deeds', 'told'],
+  'tickets/store.ts': ['told'],
+};
+const TEXTS = /\.(ts|tsx|js|ya?ml)$/;
+
+/** Returns the words of a text, those of names such as `openDesk` among them. */
+const wordsOf = (text: string) => new Set(text.match(/[A-Z]?[a-z]+/g)?.map((word) => word.toLowerCase()));
+
+const avoidedIn = (path: string) =>
+  [...wordsOf(read(path))].filter((word) => AVOIDED.has(word) && !STORED[path]?.includes(word));
+
+function codeIn(folder: string): string[] {
+  const names = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' });
+  return names.filter((name) => TEXTS.test(name)).map((name) => `${folder}/${name.replaceAll('\\', '/')}`);
+}
+
+const ROOMS = FOLDERS.filter((name) => existsSync(join(ROOT, name, 'index.ts')));
+const CODE = [...ROOMS, 'bin', 'city', 'console/src', 'console/build', 'release'].flatMap(codeIn);
+
+test('docs - no comment of the code has a line over 120 characters', () => {
+  const long = CODE.filter((path) => path.endsWith('.ts') || path.endsWith('.tsx')).flatMap((path) => {
+    const comments = read(path).matchAll(/^ *(?:\/\*\*|\*|\/\/) .*$/gm);
+    return [...comments].filter(([line]) => line.length > MOST).map(([line]) => `${path}: ${line}`);
+  });
+  expect(long).toEqual([]);
+});
+
+test('docs - the words of code, texts and pages are terms of the field', () => {
+  const files = [...CODE, ...PAGES];
+  expect(files.length).toBeGreaterThan(800);
+  const found = files.filter((page) => page !== 'CHANGELOG.md').map((path) => [path, avoidedIn(path)] as const);
+  expect(found.filter(([, words]) => words.length > 0)).toEqual([]);
+  expect([...wordsOf('openDesk whoTold')].filter((word) => AVOIDED.has(word))).toEqual(['desk', 'told']);
+});

@@ -1,12 +1,16 @@
 import createClient, { type Middleware } from 'openapi-fetch';
+import type { Refusal } from '../texts/refusals.ts';
 import type { Problem, paths } from './schema.ts';
 
-/** A response that is not 2xx. `message` is the server's own sentence: what is wrong, and what would be right. */
-export class ProblemError extends Error {
+/** A response that is not 2xx. `detail` is the server's own sentence: what is wrong, and what would be right. */
+export class ProblemError extends Error implements Refusal {
   readonly status: number;
   readonly reason: string;
+  readonly detail: string;
   constructor(status: number, problem: Partial<Problem> | undefined) {
-    super(problem?.detail ?? problem?.title ?? String(status));
+    const detail = problem?.detail ?? problem?.title ?? '';
+    super(detail || String(status));
+    this.detail = detail;
     this.status = status;
     this.reason = problem?.reason ?? problem?.code ?? '';
   }
@@ -33,7 +37,7 @@ export function onTurnedAway(callback: () => void): void {
   turnedAway = callback;
 }
 
-/** For requests that the client below does not send: to call where one was answered with 401. */
+/** For requests that the client below does not send: to call where the response to one was 401. */
 export const turnAway = (): void => turnedAway();
 
 const identified: Middleware = {

@@ -21,8 +21,8 @@ export function useNames(): (kind: Kind, id: string | null | undefined) => strin
 }
 
 /**
- * Returns the function of the points of a chart for each metric: what a counter counted and the newest value of a state,
- * which have no mean, and else the mean.
+ * Returns the function of the points of a chart for each metric: what a counter counted and the newest value of a
+ * state, which have no mean, and else the mean.
  */
 export function useChartFn(): (metric: string) => 'mean' | 'delta' | 'last' {
   const { data } = useCity();

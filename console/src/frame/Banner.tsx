@@ -12,8 +12,10 @@ export function Banner() {
   if (data === undefined) return null;
   const behind = (['rules', 'history'] as const).filter((part) => data.parts[part].behindBlocks > BEHIND);
   const lines = [
-    ...data.reasons,
-    ...data.notes,
+    ...[...data.reasons, ...data.notes].map((line) => {
+      const [, part, why] = /^(rules|history|log): (.+)$/.exec(line) ?? [];
+      return part === undefined ? line : t(`trouble.${part as 'rules' | 'history' | 'log'}`, { why: why! });
+    }),
     ...(cluster?.nodes ?? []).flatMap((one) => {
       const trouble = troubleOf(one, cluster!);
       return trouble === null ? [] : `${one.node}: ${t(`cluster.${trouble}`, { d: duration(one.ageMs) })}`;

@@ -18,6 +18,7 @@ const KEYS: readonly (readonly [keys: readonly string[], text: TextKey])[] = [
   [['h', 'l'], 'keys.board'],
   [['H', 'L'], 'keys.carry'],
   [['u'], 'keys.back'],
+  [['z'], 'keys.undo'],
 ];
 
 /** What the keyboard does. */

@@ -5,7 +5,7 @@ export function Missing() {
   const { t } = useWords();
   return (
     <div className="panel empty">
-      <p>{t('missing')}</p>
+      <h1>{t('missing')}</h1>
       <Link to="/">{t('nav.now')}</Link>
     </div>
   );

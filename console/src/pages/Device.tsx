@@ -1,14 +1,16 @@
 import { Button, Modal } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Link, useParams } from '@tanstack/react-router';
+import { Link, useNavigate, useParams } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api, bodyOf } from '../api/client.ts';
 import { useLedger, useNames } from '../api/queries.ts';
 import type { DeviceWithConnection, ShownTicket } from '../api/schema.ts';
 import { useWords } from '../language.ts';
+import { Small, Sure, useAct } from '../parts/acting.tsx';
 import { toast } from '../parts/toasts.tsx';
 import { Age, Failure, Severity, Status, TicketLink } from '../parts/words.tsx';
 import { refusalOf, useMay } from '../session.ts';
+import { Calibrations } from './device/Calibrations.tsx';
 import { Change } from './device/Change.tsx';
 import { Charts } from './device/Charts.tsx';
 import { ClaimCode } from './device/ClaimCode.tsx';
@@ -45,6 +47,7 @@ export function Device() {
         </div>
         <div className="stack">
           <Facts device={data} />
+          <Calibrations key={`calibrations ${data.id}`} device={data} />
           {ledger.data !== undefined && <Ledger ledger={ledger.data} />}
           <Commands key={data.id} device={data} />
           <Tickets device={id} />
@@ -55,9 +58,9 @@ export function Device() {
 }
 
 function Facts({ device }: { readonly device: DeviceWithConnection }) {
-  const { t, time, term } = useWords();
+  const { t, time, term, duration } = useWords();
   const name = useNames();
-  const { location, connection, tags = {} } = device;
+  const { location, connection, clock, oldSecretUntil, gateway, asset, tags = {} } = device;
   const refusals = connection?.refusals ?? [];
   return (
     <section className="panel" aria-label={t('facts')}>
@@ -74,6 +77,22 @@ function Facts({ device }: { readonly device: DeviceWithConnection }) {
             <dd>{`${location.lat}, ${location.lon}`}</dd>
           </>
         )}
+        {gateway !== undefined && (
+          <>
+            <dt>{t('device.gateway')}</dt>
+            <dd>
+              <Link to="/devices/$id" params={{ id: gateway }}>
+                {gateway}
+              </Link>
+            </dd>
+          </>
+        )}
+        {asset !== undefined && (
+          <>
+            <dt>{t('asset')}</dt>
+            <dd>{asset}</dd>
+          </>
+        )}
         {Object.entries(tags).map(([tag, value]) => (
           <div key={tag} style={{ display: 'contents' }}>
             <dt>{tag}</dt>
@@ -84,6 +103,23 @@ function Facts({ device }: { readonly device: DeviceWithConnection }) {
         <dd>{time(device.registeredAt)}</dd>
         <dt>{t('device.connection')}</dt>
         <dd>{t(connection !== null && connection.connections > 0 ? 'device.online' : 'device.offline')}</dd>
+        {clock !== null && (
+          <>
+            <dt>{t('device.clock')}</dt>
+            <dd>
+              {t(clock.offsetSeconds < 0 ? 'device.clock.behind' : 'device.clock.ahead', {
+                by: duration(Math.abs(clock.offsetSeconds) * 1_000),
+                since: time(clock.since),
+              })}
+            </dd>
+          </>
+        )}
+        {oldSecretUntil !== null && (
+          <>
+            <dt>{t('device.old-secret')}</dt>
+            <dd>{t('device.old-secret.until', { at: time(oldSecretUntil) })}</dd>
+          </>
+        )}
         {refusals.map((refusal) => (
           <div key={refusal.reason} style={{ display: 'contents' }}>
             <dt>{t('device.refused')}</dt>
@@ -102,7 +138,14 @@ function Actions({ device }: { readonly device: DeviceWithConnection }) {
   const maySilence = useMay('silences.write');
   const [secret, setSecret] = useState<string | null>(null);
   const [changing, setChanging] = useState<'change' | 'replace' | null>(null);
+  const navigate = useNavigate();
+  const act = useAct('device', 'devices', 'placed');
   const path = { id: device.id };
+  const confirm = () => bodyOf(api.POST('/api/v1/devices/{id}/confirm', { params: { path } }));
+  const remove = async () => {
+    await bodyOf(api.DELETE('/api/v1/devices/{id}', { params: { path } }));
+    await navigate({ to: '/devices' });
+  };
   const state = useMutation({
     mutationFn: () =>
       bodyOf(
@@ -126,6 +169,7 @@ function Actions({ device }: { readonly device: DeviceWithConnection }) {
       // Nothing keeps it once it is no longer shown.
       setSecret(made.secret);
     },
+    onSettled: () => client.invalidateQueries({ queryKey: ['device', device.id] }),
     onError: (error) => toast(refusalOf(error), true),
   });
   return (
@@ -152,6 +196,14 @@ function Actions({ device }: { readonly device: DeviceWithConnection }) {
           <Button variant="default" loading={state.isPending} onClick={() => state.mutate()}>
             {t(device.suspended ? 'device.resume' : 'device.suspend')}
           </Button>
+          {device.oldSecretUntil !== null && (
+            <Small label={t('key.confirm')} busy={act.isPending} onClick={() => act.mutate(confirm)} />
+          )}
+          <Sure
+            label={t('device.delete')}
+            question={t('device.delete-sure', { id: device.id })}
+            run={() => act.mutate(remove)}
+          />
         </>
       )}
       {changing !== null && <Change device={device} how={changing} close={() => setChanging(null)} />}

@@ -15,6 +15,7 @@ import { SortHead } from '../parts/SortHead.tsx';
 import { Age, Failure, Scroll } from '../parts/words.tsx';
 import { useMay } from '../session.ts';
 import { Import } from './devices/Import.tsx';
+import { ImportReadings } from './devices/ImportReadings.tsx';
 import { Register } from './devices/Register.tsx';
 
 const KEYS = ['profile', 'district', 'q', 'near', 'bbox', 'sort'] as const;
@@ -34,7 +35,7 @@ type Query = NonNullable<paths['/api/v1/devices']['get']['parameters']['query']>
 
 const PAGE = 50;
 
-/** The registered devices, and when each was heard last. */
+/** The registered devices, and when each sent last. */
 export function Devices() {
   const { t, language } = useWords();
   const city = useCity();
@@ -42,7 +43,8 @@ export function Devices() {
   const navigate = useNavigate({ from: '/devices' });
   const mayRegister = useMay('devices.write');
   const [registering, setRegistering] = useState(false);
-  const [importing, setImporting] = useState(false);
+  const mayImport = useMay('readings.import');
+  const [importing, setImporting] = useState<'devices' | 'readings' | null>(null);
   const query = filter as Query;
   const list = useInfiniteQuery({
     queryKey: ['devices', query],
@@ -60,9 +62,14 @@ export function Devices() {
       <div className="bar">
         <h1>{t('nav.devices')}</h1>
         <span className="push" />
+        {mayImport && (
+          <Button variant="default" onClick={() => setImporting('readings')}>
+            {t('readings.import')}
+          </Button>
+        )}
         {mayRegister && (
           <>
-            <Button variant="default" onClick={() => setImporting(true)}>
+            <Button variant="default" onClick={() => setImporting('devices')}>
               {t('import')}
             </Button>
             <Button onClick={() => setRegistering(true)}>{t('device.register')}</Button>
@@ -96,7 +103,8 @@ export function Devices() {
       )}
       {list.hasNextPage && <More list={list} />}
       {registering && <Register close={() => setRegistering(false)} />}
-      {importing && <Import close={() => setImporting(false)} />}
+      {importing === 'devices' && <Import close={() => setImporting(null)} />}
+      {importing === 'readings' && <ImportReadings close={() => setImporting(null)} />}
     </>
   );
 }
@@ -178,7 +186,7 @@ function DeviceTable({ devices, sort, setSort }: TableProps) {
           <SortHead by="district" sort={sort} onChange={setSort}>
             {t('column.district')}
           </SortHead>
-          <th className="num">{t('column.heard')}</th>
+          <th className="num">{t('column.lastReading')}</th>
           <th className="num">{t('column.battery')}</th>
           <th className="num">{t('quarantine.entries')}</th>
           <SortHead by="state" sort={sort} onChange={setSort}>
@@ -189,7 +197,7 @@ function DeviceTable({ devices, sort, setSort }: TableProps) {
       <tbody>
         {devices.map((device) => {
           const readings = latest.get(device.id) ?? [];
-          const heard = readings
+          const lastAt = readings
             .map(({ at }) => at)
             .sort()
             .at(-1);
@@ -204,7 +212,7 @@ function DeviceTable({ devices, sort, setSort }: TableProps) {
               </td>
               <td>{name('profiles', device.profile)}</td>
               <td>{name('districts', device.district)}</td>
-              <td className="num">{heard === undefined ? <span className="dim">–</span> : <Age at={heard} />}</td>
+              <td className="num">{lastAt === undefined ? <span className="dim">–</span> : <Age at={lastAt} />}</td>
               <td className={battery !== undefined && battery.value < LOW ? 'num late' : 'num'}>
                 {battery === undefined ? <span className="dim">–</span> : `${number(battery.value)} ${battery.unit}`}
               </td>

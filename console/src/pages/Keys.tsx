@@ -10,7 +10,7 @@ import { type Column, Listing } from '../parts/Listing.tsx';
 import { Once } from '../parts/Once.tsx';
 import { Age, Failure } from '../parts/words.tsx';
 import { useMay, useMe } from '../session.ts';
-import { NewKey } from './keys/NewKey.tsx';
+import { KeyForm } from './keys/KeyForm.tsx';
 
 /** A secret that was made, and the key that it is of. */
 export interface Made {
@@ -43,7 +43,7 @@ export function Keys() {
           none={t('keys.none')}
         />
       )}
-      {making && <NewKey close={() => setMaking(false)} made={setMade} />}
+      {making && <KeyForm of={null} close={() => setMaking(false)} made={setMade} />}
       {made !== null && (
         <Once title={made.name} value={made.secret} about={t('secret.once')} close={() => setMade(null)} />
       )}
@@ -88,10 +88,12 @@ function useColumns(show: (made: Made) => void): readonly Column<Key>[] {
   return may ? [...columns, { head: '', cell: (key) => <Acts of={key} show={show} /> }] : columns;
 }
 
-function Acts({ of: { id, name, oldSecretUntil }, show }: { readonly of: Key; readonly show: (made: Made) => void }) {
+function Acts({ of, show }: { readonly of: Key; readonly show: (made: Made) => void }) {
+  const { id, name, oldSecretUntil } = of;
   const { t } = useWords();
   const me = useMe();
   const act = useAct('keys');
+  const [changing, setChanging] = useState(false);
   const params = { path: { id } };
   const rotate = async () => {
     const { secret } = await bodyOf(api.POST('/api/v1/keys/{id}/rotate', { params, body: { overlap: true } }));
@@ -99,6 +101,8 @@ function Acts({ of: { id, name, oldSecretUntil }, show }: { readonly of: Key; re
   };
   return (
     <span className="bar ends">
+      <Small label={t('device.change')} onClick={() => setChanging(true)} />
+      {changing && <KeyForm of={of} close={() => setChanging(false)} made={show} />}
       <Sure label={t('device.rotate')} question={t('key.rotate-sure')} run={() => act.mutate(rotate)} />
       {oldSecretUntil !== null && (
         <Small

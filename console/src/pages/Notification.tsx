@@ -9,7 +9,7 @@ import { Small, Sure, useAct } from '../parts/acting.tsx';
 import { Failure } from '../parts/words.tsx';
 import { useMay } from '../session.ts';
 import { type Mail, whenOf } from './Notifications.tsx';
-import { Deliveries, Told } from './receivers/deliveries.tsx';
+import { Attempts, Deliveries } from './receivers/deliveries.tsx';
 import { Filtered } from './receivers/FilterFields.tsx';
 import { MailForm } from './receivers/MailForm.tsx';
 import { Log, Switches } from './Webhook.tsx';
@@ -83,7 +83,7 @@ function Acts({ mail }: { readonly mail: Mail }) {
       </div>
       {tested !== null && (
         <section className="panel" id="pinged" aria-label={t('receiver.test')}>
-          <Told delivery={tested} />
+          <Attempts delivery={tested} />
         </section>
       )}
       {changing && <MailForm subscription={mail} close={() => setChanging(false)} />}

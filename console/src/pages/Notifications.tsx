@@ -13,7 +13,7 @@ import { Filtered } from './receivers/FilterFields.tsx';
 import { MailForm } from './receivers/MailForm.tsx';
 import { Working } from './Webhooks.tsx';
 
-/** Who is told of what, how and when: oneself first, then departments and others. */
+/** Who is notified of what, how and when: oneself first, then departments and others. */
 export function Notifications() {
   const { t } = useWords();
   const me = useMe();

@@ -9,8 +9,9 @@ import { useAct } from '../parts/acting.tsx';
 import { download } from '../parts/download.ts';
 import { type Column, Listing } from '../parts/Listing.tsx';
 import { Failure } from '../parts/words.tsx';
-import { Change, type Pair, pairsOf, percent } from './oversight/compare.tsx';
+import { Change, percent } from './oversight/compare.tsx';
 import { BY, type By, DAY_MS, DAYS, type OversightFilter, oversightFilterIn } from './oversight/filter.ts';
+import { type Pair, pairsOf } from './oversight/pairs.ts';
 
 /** How the city responds, beside the same number of days before. */
 export function Oversight() {
@@ -57,7 +58,7 @@ export function Oversight() {
         <Listing
           label={t('nav.oversight')}
           columns={columns}
-          items={pairsOf(lines.data, filter.by.includes('week') ? [] : before.data, filter.by)}
+          items={pairsOf(lines.data, before.data, { by: filter.by, days: Number(filter.days) })}
           keyOf={({ key }) => key}
           none={t('oversight.none')}
         />

@@ -1,5 +1,5 @@
 import { Button } from '@mantine/core';
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useInfiniteQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api, bodyOf } from '../api/client.ts';
@@ -7,12 +7,11 @@ import type { Quarantined } from '../api/schema.ts';
 import { useWords } from '../language.ts';
 import { Choice } from '../parts/Choice.tsx';
 import { More } from '../parts/More.tsx';
-import { toast } from '../parts/toasts.tsx';
 import { Age, Failure, Scroll } from '../parts/words.tsx';
-import { refusalOf, useMay } from '../session.ts';
 import { en } from '../texts/en.ts';
 import { Detail } from './quarantine/Detail.tsx';
 import { Groups } from './quarantine/Groups.tsx';
+import { Replay } from './quarantine/Replay.tsx';
 
 type Reason = Quarantined['reason'];
 
@@ -54,7 +53,7 @@ export function Quarantine() {
       <div className="bar">
         <h1>{t('nav.quarantine')}</h1>
         <span className="push" />
-        <Replay filter={given} />
+        <Replay key={JSON.stringify(given)} label={t('quarantine.replay')} body={given} />
       </div>
       <search className="bar" aria-label={t('filter')}>
         <Choice
@@ -132,45 +131,5 @@ function Entries({ items, choose }: EntriesProps) {
         ))}
       </tbody>
     </table>
-  );
-}
-
-/** Replays what matches the filter, and shows how far it is. */
-function Replay({ filter }: { readonly filter: { device?: string; reason?: Reason } }) {
-  const { t } = useWords();
-  const client = useQueryClient();
-  const may = useMay('quarantine.write');
-  const [job, setJob] = useState<string | null>(null);
-  const begin = useMutation({
-    mutationFn: () => bodyOf(api.POST('/api/v1/quarantine/replay', { body: filter })),
-    onSuccess: ({ id }) => setJob(id),
-    onError: (error) => toast(refusalOf(error), true),
-  });
-  const { data } = useQuery({
-    queryKey: ['replay', job],
-    enabled: job !== null,
-    refetchInterval: ({ state }) => (state.data?.state === 'running' || state.data === undefined ? 500 : false),
-    queryFn: async () => {
-      const found = await bodyOf(api.GET('/api/v1/quarantine/replays/{id}', { params: { path: { id: job! } } }));
-      if (found.state !== 'running') void client.invalidateQueries({ queryKey: ['quarantine'] });
-      return found;
-    },
-  });
-  if (!may) return null;
-  return (
-    <>
-      {data !== undefined && (
-        <span role="status" className="dim" id="replay">
-          {t('quarantine.progress', {
-            done: data.settled,
-            all: data.entries,
-            again: data.refusedAgain,
-          })}
-        </span>
-      )}
-      <Button loading={begin.isPending || data?.state === 'running'} onClick={() => begin.mutate()}>
-        {t('quarantine.replay')}
-      </Button>
-    </>
   );
 }

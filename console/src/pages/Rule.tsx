@@ -2,15 +2,18 @@ import { Button, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate, useParams } from '@tanstack/react-router';
 import { useState } from 'react';
-import { api, inFull } from '../api/client.ts';
+import { api, bodyOf, inFull } from '../api/client.ts';
 import type { Rule as Shown } from '../api/schema.ts';
 import { useWords } from '../language.ts';
+import { Sure, useAct } from '../parts/acting.tsx';
 import { toast } from '../parts/toasts.tsx';
 import { Failure } from '../parts/words.tsx';
 import { refusalOf, useMay } from '../session.ts';
 import { Backtest } from './rule/Backtest.tsx';
+import { withCondition } from './rule/condition.ts';
 import { DRAFT, NEW_RULE } from './rule/drafts.ts';
 import { RuleText } from './rule/RuleText.tsx';
+import { Suggest } from './rule/Suggest.tsx';
 import { Trial } from './rule/Trial.tsx';
 import { Versions } from './rule/Versions.tsx';
 
@@ -63,6 +66,7 @@ function Editing({ rule, etag }: EditingProps) {
             <Saving rule={rule} etag={base} text={text} saved={setBase} />
           </section>
           {mayTry && <Backtest text={text} />}
+          {mayTry && <Suggest use={(when) => setText(withCondition(text, when))} />}
         </div>
         <div className="stack">
           {mayTry && <Trial text={text} />}
@@ -111,6 +115,18 @@ function Saving({ rule, etag, text, saved }: SavingProps) {
       await navigate({ to: '/rules/$id', params: { id } });
     },
   });
+  const act = useAct('rules', 'rule');
+  const remove = async () => {
+    const params = { path: { id: rule!.id }, query: { note }, header: { 'if-match': etag } };
+    await bodyOf(api.DELETE('/api/v1/rules/{id}', { params }));
+    const text = rule!.source;
+    const undo = async () => {
+      await bodyOf(api.POST('/api/v1/rules', { body: { text, note: t('undone') } }));
+      toast(t('rule.saved', { id: rule!.id }));
+    };
+    toast(t('rule.deleted', { id: rule!.id }), false, () => act.mutate(undo));
+    await navigate({ to: '/rules' });
+  };
   if (rule?.readOnly === true) return <p className="dim">{t('rule.in-file', { file: rule.origin.slice(5) })}</p>;
   if (!may) return null;
   return (
@@ -130,6 +146,13 @@ function Saving({ rule, etag, text, saved }: SavingProps) {
         <Button loading={save.isPending} onClick={() => save.mutate()}>
           {t('rule.save')}
         </Button>
+        {rule !== null && (
+          <Sure
+            label={t('rule.delete')}
+            question={t('rule.delete-sure', { id: rule.id })}
+            run={() => act.mutate(remove)}
+          />
+        )}
       </div>
     </>
   );

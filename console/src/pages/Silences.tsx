@@ -1,14 +1,14 @@
 import { Button, SegmentedControl } from '@mantine/core';
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api, bodyOf } from '../api/client.ts';
 import { useNames } from '../api/queries.ts';
 import type { ShownSilence } from '../api/schema.ts';
 import { useWords } from '../language.ts';
-import { toast } from '../parts/toasts.tsx';
 import { Failure, Scroll } from '../parts/words.tsx';
-import { refusalOf, useMay } from '../session.ts';
+import { useMay } from '../session.ts';
+import { useEndSilence } from './silences/end.ts';
 import { NewSilence } from './silences/NewSilence.tsx';
 import { Weeks } from './silences/Weeks.tsx';
 import { wordsOf } from './silences/words.ts';
@@ -80,14 +80,7 @@ function SilenceTable({ silences }: { readonly silences: readonly ShownSilence[]
   const { t, time } = words;
   const name = useNames();
   const may = useMay('silences.write');
-  const client = useQueryClient();
-  const end = useMutation({
-    mutationFn: (id: string) => bodyOf(api.DELETE('/api/v1/silences/{id}', { params: { path: { id } } })),
-    onError: (error) => toast(refusalOf(error), true),
-    onSettled: () => {
-      for (const key of ['silences', 'silence-times']) void client.invalidateQueries({ queryKey: [key] });
-    },
-  });
+  const end = useEndSilence();
   return (
     <table className="list" aria-label={t('nav.silences')}>
       <thead>
@@ -119,7 +112,7 @@ function SilenceTable({ silences }: { readonly silences: readonly ShownSilence[]
             <td>{silence.author}</td>
             <td className="num">
               {may && silence.state !== 'expired' && (
-                <Button variant="default" size="compact-xs" onClick={() => end.mutate(silence.id)}>
+                <Button variant="default" size="compact-xs" onClick={() => end(silence)}>
                   {t('silence.end')}
                 </Button>
               )}

@@ -3,7 +3,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { api, bodyOf } from '../api/client.ts';
 import { useLedger, useReady } from '../api/queries.ts';
 import { useWords } from '../language.ts';
-import { useAct } from '../parts/acting.tsx';
+import { Reload } from '../parts/Reload.tsx';
 import { toast } from '../parts/toasts.tsx';
 import { Age } from '../parts/words.tsx';
 import { refusalOf, useMay } from '../session.ts';
@@ -42,21 +42,6 @@ export function System() {
         </div>
       </div>
     </>
-  );
-}
-
-/** Reads the city folder again; where it has mistakes, they are shown and the old city stays in force. */
-function Reload() {
-  const { t } = useWords();
-  const act = useAct('city');
-  const reload = async () => {
-    const { changed } = await bodyOf(api.POST('/api/v1/city/reload'));
-    toast(t(changed ? 'system.reloaded' : 'system.unchanged'));
-  };
-  return (
-    <Button variant="default" onClick={() => act.mutate(reload)} loading={act.isPending}>
-      {t('system.reload')}
-    </Button>
   );
 }
 

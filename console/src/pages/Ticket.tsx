@@ -1,15 +1,19 @@
+import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams } from '@tanstack/react-router';
+import { api, bodyOf } from '../api/client.ts';
 import { useCity, useNames, useTicket } from '../api/queries.ts';
 import type { City, ShownTicket } from '../api/schema.ts';
 import { useKeys } from '../frame/keys.ts';
 import { useWords } from '../language.ts';
-import { Due, Failure, Severity, Status, TicketLink } from '../parts/words.tsx';
+import { Due, Failure, Group, Severity, Status, TicketLink } from '../parts/words.tsx';
 import { useMay, useMayIn } from '../session.ts';
 import { Acting } from './ticket/Acting.tsx';
+import { Alerts } from './ticket/Alerts.tsx';
 import { Evidence } from './ticket/Evidence.tsx';
 import { History } from './ticket/History.tsx';
 import { Parts } from './ticket/Parts.tsx';
-import { Report } from './ticket/Report.tsx';
+import { Report, Reporter } from './ticket/Report.tsx';
+import { RunCommand } from './ticket/RunCommand.tsx';
 
 /** One ticket, live: what it is about, why it is there, what was done and what can be done. */
 export function Ticket() {
@@ -48,11 +52,14 @@ export function Ticket() {
           )}
           {ticket.origin === 'citizen' && <Report id={ticket.id} />}
           {ticket.evidence !== null && <Evidence ticket={ticket} evidence={ticket.evidence} />}
+          {ticket.alertCount > 0 && <Alerts key={`alerts ${ticket.id}`} ticket={ticket} />}
           <History ticket={ticket} />
         </div>
         <div className="stack">
           {may && <Acting key={ticket.id} ticket={ticket} etag={etag} />}
+          <RunCommand key={`command ${ticket.id}`} ticket={ticket} etag={etag} />
           <Facts ticket={ticket} />
+          {ticket.origin === 'citizen' && <Reporter key={`reporter ${ticket.id}`} ticket={ticket} />}
           <Parts key={`parts ${ticket.id}`} ticket={ticket} etag={etag} />
         </div>
       </div>
@@ -96,10 +103,18 @@ function Facts({ ticket }: { readonly ticket: ShownTicket }) {
         <Fact text={t('column.district')}>{name('districts', ticket.district)}</Fact>
         {address !== null && <Fact text={t('address')}>{address}</Fact>}
         {location !== null && <Fact text={t('place')}>{`${location.lat.toFixed(5)}, ${location.lon.toFixed(5)}`}</Fact>}
+        {ticket.asset !== null && (
+          <Fact text={t('asset')}>
+            <Asset id={ticket.asset} />
+          </Fact>
+        )}
         <Fact text={t('column.origin')}>{term('origin', ticket.origin)}</Fact>
         {ticket.rule !== null && (
           <Fact text={t('rule')}>
-            {ticket.rule} · <Group id={ticket.group ?? ''} />
+            <Link to="/rules/$id" params={{ id: ticket.rule }}>
+              {ticket.rule}
+            </Link>{' '}
+            · <Group id={ticket.group ?? ''} />
           </Fact>
         )}
         {ticket.alertCount > 1 && <Fact text={t('alerts')}>{ticket.alertCount}</Fact>}
@@ -117,17 +132,35 @@ function Facts({ ticket }: { readonly ticket: ShownTicket }) {
   );
 }
 
-/** What an alert is about: a device, a district, or the city. */
-function Group({ id }: { readonly id: string }) {
-  const name = useNames();
-  const isDevice = id !== 'city' && !id.startsWith('~') && name('districts', id) === id;
-  if (!isDevice) return <>{name('districts', id)}</>;
+/** A pole, bin or manhole of the city, and where else to look for what happened there. */
+function Asset({ id }: { readonly id: string }) {
+  const { t, language } = useWords();
+  const may = useMay('devices.read');
+  const { data } = useQuery({
+    queryKey: ['asset', id],
+    enabled: may,
+    staleTime: 300_000,
+    queryFn: () => bodyOf(api.GET('/api/v1/assets/{id}', { params: { path: { id } } })),
+  });
+  if (data === undefined) return <>{id}</>;
+  const near = `${data.location.lat},${data.location.lon},${AT_ASSET_M}`;
   return (
-    <Link to="/devices/$id" params={{ id }}>
-      {id}
-    </Link>
+    <>
+      {[data.title?.[language], data.kind, id].filter((part) => part).join(' · ')}
+      <div className="bar">
+        <Link to="/tickets" search={{ near, status: 'all' }}>
+          {t('asset.tickets')}
+        </Link>
+        <Link to="/devices" search={{ near }}>
+          {t('asset.devices')}
+        </Link>
+      </div>
+    </>
   );
 }
+
+/** What is at most so far from an asset is there, metres. */
+const AT_ASSET_M = 25;
 
 function Fact({ text, children }: { readonly text: string; readonly children: React.ReactNode }) {
   return (

@@ -16,6 +16,7 @@ import { type Filter, filtersIn, queryOf } from './tickets/filter.ts';
 import { useTicketList } from './tickets/list.ts';
 import { NewTicket } from './tickets/NewTicket.tsx';
 import { TicketTable } from './tickets/Table.tsx';
+import { Waits } from './tickets/Waiting.tsx';
 
 export { filtersIn } from './tickets/filter.ts';
 
@@ -51,6 +52,7 @@ export function Tickets() {
         {mayOpen && <Button onClick={() => setOpening(true)}>{t('ticket.new')}</Button>}
       </div>
       <Filters filter={filter} change={setFilter} />
+      <Waits title={t('waits')} />
       {filter.view === 'board' ? <Board filter={filter} /> : <Listed filter={filter} change={setFilter} />}
       {opening && <NewTicket close={() => setOpening(false)} />}
     </>

@@ -1,16 +1,19 @@
-import { Button } from '@mantine/core';
-import { useQuery } from '@tanstack/react-query';
+import { Button, TextInput } from '@mantine/core';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate, useParams } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api, bodyOf } from '../api/client.ts';
 import type { DeliveryInFull, WebhookInFull } from '../api/schema.ts';
 import { useWords } from '../language.ts';
 import { Small, Sure, useAct } from '../parts/acting.tsx';
+import { FormDialog } from '../parts/Form.tsx';
 import { Once } from '../parts/Once.tsx';
+import { toast } from '../parts/toasts.tsx';
 import { Failure } from '../parts/words.tsx';
 import { useMay } from '../session.ts';
-import { Deliveries, Told } from './receivers/deliveries.tsx';
+import { Attempts, Deliveries } from './receivers/deliveries.tsx';
 import { Filtered } from './receivers/FilterFields.tsx';
+import { WebhookForm } from './receivers/WebhookForm.tsx';
 import { Working } from './Webhooks.tsx';
 
 /** One webhook: its settings, what can be done with it, and what it was sent. */
@@ -71,8 +74,10 @@ export function Log({ log }: Pick<WebhookInFull, 'log'>) {
   );
 }
 
-function Acts({ webhook: { id, enabled } }: { readonly webhook: WebhookInFull }) {
+function Acts({ webhook }: { readonly webhook: WebhookInFull }) {
   const { t } = useWords();
+  const { id, enabled } = webhook;
+  const [open, setOpen] = useState<'change' | 'again' | null>(null);
   const navigate = useNavigate();
   const act = useAct('webhooks', 'deliveries');
   const [pinged, setPinged] = useState<DeliveryInFull | null>(null);
@@ -90,15 +95,19 @@ function Acts({ webhook: { id, enabled } }: { readonly webhook: WebhookInFull })
         <Button variant="default" onClick={() => act.mutate(test)} loading={act.isPending}>
           {t('receiver.test')}
         </Button>
+        <Small label={t('device.change')} onClick={() => setOpen('change')} />
         <Switches kind="webhooks" id={id} enabled={enabled} />
+        <Small label={t('webhook.again')} onClick={() => setOpen('again')} />
         <Sure label={t('device.rotate')} question={t('webhook.rotate-sure')} run={() => act.mutate(rotate)} />
         <Sure label={t('receiver.remove')} question={t('receiver.remove-sure')} run={() => act.mutate(remove)} />
       </div>
       {pinged !== null && (
         <section className="panel" id="pinged" aria-label={t('receiver.test')}>
-          <Told delivery={pinged} />
+          <Attempts delivery={pinged} />
         </section>
       )}
+      {open === 'change' && <WebhookForm of={webhook} close={() => setOpen(null)} made={setSecret} />}
+      {open === 'again' && <Again id={id} close={() => setOpen(null)} />}
       {secret !== null && (
         <Once
           title={t('webhook.secret')}
@@ -108,6 +117,41 @@ function Acts({ webhook: { id, enabled } }: { readonly webhook: WebhookInFull })
         />
       )}
     </>
+  );
+}
+
+/** Sends the events of a time again, such as after the receiver lost them. */
+function Again({ id, close }: { readonly id: string; readonly close: () => void }) {
+  const { t, number } = useWords();
+  const client = useQueryClient();
+  const [from, setFrom] = useState('');
+  const [to, setTo] = useState('');
+  const isoOf = (local: string) => (local === '' ? new Date() : new Date(local)).toISOString();
+  async function run() {
+    const params = { path: { id } };
+    const body = { from: isoOf(from), to: isoOf(to) };
+    const { deliveries } = await bodyOf(api.POST('/api/v1/webhooks/{id}/redeliver', { params, body }));
+    await client.invalidateQueries({ queryKey: ['deliveries'] });
+    toast(t('webhook.again.done', { n: number(deliveries) }));
+    close();
+  }
+  return (
+    <FormDialog title={t('webhook.again')} submit={t('delivery.again')} close={close} run={run}>
+      <p className="dim">{t('webhook.again.about')}</p>
+      <TextInput
+        type="datetime-local"
+        required
+        label={t('silence.from')}
+        value={from}
+        onChange={(event) => setFrom(event.currentTarget.value)}
+      />
+      <TextInput
+        type="datetime-local"
+        label={t('webhook.again.until')}
+        value={to}
+        onChange={(event) => setTo(event.currentTarget.value)}
+      />
+    </FormDialog>
   );
 }
 

@@ -10,7 +10,7 @@ import { Once } from '../parts/Once.tsx';
 import { Failure } from '../parts/words.tsx';
 import { useMay } from '../session.ts';
 import { Filtered } from './receivers/FilterFields.tsx';
-import { NewWebhook } from './receivers/NewWebhook.tsx';
+import { WebhookForm } from './receivers/WebhookForm.tsx';
 
 /** Other systems that are sent events, and whether these arrive. */
 export function Webhooks() {
@@ -41,7 +41,7 @@ export function Webhooks() {
           none={t('webhooks.none')}
         />
       )}
-      {making && <NewWebhook close={() => setMaking(false)} made={setSecret} />}
+      {making && <WebhookForm of={null} close={() => setMaking(false)} made={setSecret} />}
       {secret !== null && (
         <Once
           title={t('webhook.secret')}

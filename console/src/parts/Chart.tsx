@@ -85,22 +85,27 @@ function optionsOf({ series, stepped, lines, spans, onRange, node, words }: Draw
   return {
     width: node.clientWidth || 600,
     height: HEIGHT,
-    legend: { show: series.length > 1 },
+    // The last time of the axis is written as far to the right of its place.
+    padding: [null, 36, null, null],
     cursor: { drag: { x: onRange !== undefined, y: false, setScale: false } },
-    scales: { y: { range: (_, low, high) => rangeOf([low, high, ...lines]) } },
+    scales: {
+      x: { range: (_, from, to) => timesOf(from, to, spans) },
+      y: { range: (_, low, high) => rangeOf([low, high, ...lines]) },
+    },
     axes: [
-      { ...axis, space: 90, values: (_, times) => labelsOf(times, words) },
-      { ...axis, ...valuesOf(series), values: (_, values) => values.map((value) => labelOf(series, value, words)) },
+      { ...axis, space: 90, values: (_, times) => words.axis(times) },
+      { ...axis, ...valuesOf(series), values: (_, values) => values.map((value) => labelOf(series[0], value, words)) },
     ],
     series: [
-      { value: (_, at) => (at === null ? '' : words.time(at * 1_000)) },
-      ...series.map(({ name, device, metric, unit, values }, i) => ({
-        label: name ?? `${device} · ${metric} (${unit})`,
+      { label: words.t('range'), value: (_, at) => (at === null ? '–' : words.time(at * 1_000)) },
+      ...series.map((one, i) => ({
+        label: one.name ?? `${one.device} · ${one.metric} (${one.unit})`,
+        value: (_: uPlot, value: number | null) => (value === null ? '–' : labelOf(one, value, words)),
         stroke: COLOURS[i % COLOURS.length]!,
         width: 1.5,
         spanGaps: true,
         // A value of a state holds until the next.
-        ...(values === undefined && !stepped ? {} : { paths: uPlot.paths.stepped!({ align: 1 }) }),
+        ...(one.values === undefined && !stepped ? {} : { paths: uPlot.paths.stepped!({ align: 1 }) }),
         points: { size: 4 },
       })),
     ],
@@ -128,8 +133,17 @@ function valuesOf([first]: readonly Series[]): Partial<uPlot.Axis> {
   return codes === undefined ? { size: 56 } : { size: 88, splits: codes };
 }
 
-function labelOf([first]: readonly Series[], value: number, words: Words): string {
-  return (first && nameIn(first, value)) ?? words.number(value);
+function labelOf(series: Series | undefined, value: number, words: Words): string {
+  return (series && nameIn(series, value)) ?? words.number(value);
+}
+
+/** The times of the values and of the spans: what fires goes on after the last value. None where there is no value. */
+function timesOf(from: number | null, to: number | null, spans: readonly Span[]): [number | null, number | null] {
+  if (from === null || to === null) return [null, null];
+  return [
+    Math.min(from, ...spans.map(({ fromMs }) => fromMs / 1_000)),
+    Math.max(to, ...spans.map(({ toMs }) => toMs / 1_000)),
+  ];
 }
 
 /** The range of the values with some air, thresholds included. */
@@ -139,14 +153,6 @@ function rangeOf(values: readonly (number | null)[]): [number, number] {
   const [low, high] = [Math.min(...known), Math.max(...known)];
   const air = (high - low || Math.abs(high) || 1) * 0.08;
   return [low - air, high + air];
-}
-
-const DAY_S = 86_400;
-
-/** The times of an axis: of a day with the day first, of longer ranges as days. */
-function labelsOf(times: readonly number[], words: Words): string[] {
-  const isLong = times.length > 1 && times.at(-1)! - times[0]! > 2 * DAY_S;
-  return times.map((at) => (isLong ? words.day(at * 1_000) : words.clock(at * 1_000)));
 }
 
 function shade(plot: uPlot, spans: readonly Span[]): void {
@@ -163,6 +169,7 @@ function rule(plot: uPlot, lines: readonly number[], colour: string): void {
   const { left, width } = plot.bbox;
   plot.ctx.save();
   plot.ctx.strokeStyle = colour;
+  plot.ctx.lineWidth = 1.5 * uPlot.pxRatio;
   plot.ctx.setLineDash([6, 4]);
   for (const value of lines) {
     const y = plot.valToPos(value, 'y', true);

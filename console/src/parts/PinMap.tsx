@@ -3,7 +3,7 @@ import { type Map as MapLibre, Marker } from 'maplibre-gl';
 import { useEffect, useRef, useState } from 'react';
 import type { City } from '../api/schema.ts';
 import { useWords } from '../language.ts';
-import { drawCity } from './cityMap.ts';
+import { drawCity, onMapFailure } from './cityMap.ts';
 import type { Place } from './places.ts';
 
 interface Props {
@@ -25,7 +25,7 @@ export default function PinMap({ city, at, pick }: Props) {
   useEffect(() => {
     try {
       const made = drawCity(box.current!, city, language, () => ({ sources: {}, layers: [] }));
-      made.on('error', () => setFailed(true));
+      onMapFailure(made, () => setFailed(true));
       made.on('click', ({ lngLat }) => picked.current(placeOf(lngLat)));
       setMap(made);
       return () => {

@@ -20,7 +20,7 @@ setWorkerUrl(workerUrl);
 export type Features = Exclude<Parameters<GeoJSONSource['setData']>[0], string>;
 type Areas = Extract<Features, { type: 'FeatureCollection' }>['features'];
 
-type Districts = Pick<City, 'districts'>;
+type Described = Pick<City, 'districts' | 'map'>;
 
 /** What a map shows above the districts. */
 interface Above {
@@ -34,7 +34,7 @@ interface Above {
  */
 export function drawCity(
   container: HTMLElement,
-  city: Districts,
+  city: Described,
   language: 'en' | 'zh',
   above: (colour: (name: string) => string) => Above,
   ground = '--hover',
@@ -45,7 +45,7 @@ export function drawCity(
   const map = new MapLibre({
     container,
     style: styleOf(city, above(colour), { colour, ground }),
-    attributionControl: false,
+    attributionControl: attributionOf(city),
     dragRotate: false,
     cooperativeGestures: false,
   });
@@ -64,26 +64,57 @@ export function drawCity(
   return map;
 }
 
+/** Whose map it is; as text, since the library takes HTML. */
+function attributionOf({ map: { tiles, attribution } }: Described) {
+  if (tiles === null || attribution === '') return false;
+  const text = attribution.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+  return { compact: false, customAttribution: text };
+}
+
+/**
+ * Calls back where a map cannot be drawn: all that is above the tiles comes from here. Tiles that do not come leave the
+ * districts as they are.
+ */
+export function onMapFailure(map: MapLibre, failed: () => void): void {
+  map.on('error', (event) => {
+    if ((event as { readonly sourceId?: string }).sourceId !== TILES) failed();
+  });
+}
+
+const TILES = 'tiles';
+
+/** The tiles, where the city names some. */
+function tilesOf({ map: { tiles } }: Described) {
+  if (tiles === null) return { sources: {}, layers: [] };
+  const source: SourceSpecification = { type: 'raster', tiles: [tiles], tileSize: 256, maxzoom: 19 };
+  const layer: LayerSpecification = { id: TILES, type: 'raster', source: TILES };
+  return { sources: { [TILES]: source }, layers: [layer] };
+}
+
 interface Colours {
   readonly colour: (name: string) => string;
   readonly ground: string;
 }
 
-function styleOf(city: Districts, above: Above, { colour, ground }: Colours): StyleSpecification {
+function styleOf(city: Described, above: Above, { colour, ground }: Colours): StyleSpecification {
   const districts = city.districts.map(({ id, geometry }) => ({
     type: 'Feature' as const,
     properties: { id },
     geometry,
   })) as Areas;
+  const tiles = tilesOf(city);
+  const fill = { 'fill-color': colour('--panel'), 'fill-opacity': tiles.layers.length > 0 ? 0.15 : 1 };
   return {
     version: 8,
     sources: {
+      ...tiles.sources,
       districts: { type: 'geojson', data: { type: 'FeatureCollection', features: districts } },
       ...above.sources,
     },
     layers: [
       { id: 'ground', type: 'background', paint: { 'background-color': colour(ground) } },
-      { id: 'areas', type: 'fill', source: 'districts', paint: { 'fill-color': colour('--panel') } },
+      ...tiles.layers,
+      { id: 'areas', type: 'fill', source: 'districts', paint: fill },
       { id: 'edges', type: 'line', source: 'districts', paint: { 'line-color': colour('--edge'), 'line-width': 1 } },
       ...above.layers,
     ],

@@ -9,11 +9,11 @@ export interface ClusterNode {
   readonly holds: readonly string[];
   /** Of what it decided up to its last record; null: not known yet. */
   readonly checksum: string | null;
-  /** When it was heard of last, ms ago. */
+  /** When its last message came, ms ago. */
   readonly ageMs: number;
 }
 
-/** The nodes that were heard of, and which of them answers. */
+/** The nodes that are known, and which of them responds. */
 export interface Cluster {
   readonly node: string;
   readonly nodes: readonly ClusterNode[];

@@ -1,5 +1,6 @@
 import { Link } from '@tanstack/react-router';
 import { useEffect } from 'react';
+import { useNames } from '../api/queries.ts';
 import { useWords } from '../language.ts';
 import { refusalOf } from '../session.ts';
 import { createStore, useStore } from '../store.ts';
@@ -77,6 +78,18 @@ export function TicketLink({ id, children }: { readonly id: string; readonly chi
   return (
     <Link to="/tickets/$id" params={{ id }}>
       {children}
+    </Link>
+  );
+}
+
+/** What an alert is about: a device, a district, or the city. */
+export function Group({ id }: { readonly id: string }) {
+  const name = useNames();
+  const isDevice = id !== 'city' && !id.startsWith('~') && name('districts', id) === id;
+  if (!isDevice) return <>{name('districts', id)}</>;
+  return (
+    <Link to="/devices/$id" params={{ id }}>
+      {id}
     </Link>
   );
 }

@@ -35,11 +35,18 @@ function optionsOf({ metric, unit }: Series, node: HTMLElement, words: PublicWor
   return {
     width: node.clientWidth || 600,
     height: HEIGHT,
-    legend: { show: false },
     axes: [
-      { ...axis, space: 110, values: (_, times) => times.map((at) => words.day(at * 1_000)) },
+      { ...axis, space: 110, values: (_, times) => words.axis(times) },
       { ...axis, size: 56, values: (_, values) => values.map((value) => words.number(value)) },
     ],
-    series: [{}, { label: `${metric} (${unit})`, stroke: style.getPropertyValue('--accent'), width: 1.5 }],
+    series: [
+      { label: words.t('at'), value: (_, at) => (at === null ? '–' : words.time(at * 1_000)) },
+      {
+        label: `${metric} (${unit})`,
+        value: (_, value) => (value === null ? '–' : words.number(value)),
+        stroke: style.getPropertyValue('--accent'),
+        width: 1.5,
+      },
+    ],
   };
 }

@@ -1,8 +1,9 @@
 import { lazy, Suspense, useMemo, useState } from 'react';
-import type { PublicCity, PublicOversight, PublicReadings, PublicTickets } from '../api/schema.ts';
-import { dataOf, useCity, useOversight, useReadings, useTickets } from './data.ts';
+import type { PublicCity, PublicReadings, PublicTickets } from '../api/schema.ts';
+import { dataOf, useCity, useReadings, useTickets } from './data.ts';
 import { History } from './History.tsx';
 import type { Point } from './Map.tsx';
+import { Response } from './Response.tsx';
 import { useWords } from './words.ts';
 
 const PublicMap = lazy(() => import('./Map.tsx'));
@@ -19,7 +20,6 @@ export function City() {
   const city = useCity();
   const readings = dataOf(useReadings());
   const tickets = dataOf(useTickets());
-  const oversight = dataOf(useOversight());
   const [metric, setMetric] = useState<string | null>(null);
   const [chosen, setChosen] = useState<Chosen | null>(null);
   if (city.state === 'failed') return <p className="panel empty">{t('failed')}</p>;
@@ -31,7 +31,7 @@ export function City() {
       {chosen !== null && <History city={city.data} chosen={chosen} />}
       <Values city={city.data} readings={readings} metric={shown} choose={setChosen} />
       <Tickets city={city.data} tickets={tickets} />
-      {oversight !== null && <Response data={oversight} />}
+      <Response city={city.data} />
       <Downloads city={city.data} />
     </>
   );
@@ -177,62 +177,6 @@ function Tickets({ city, tickets }: { readonly city: PublicCity; readonly ticket
         </table>
       </section>
       {open.length > MOST_ROWS && <p className="dim">{t('tickets.more', { n: open.length - MOST_ROWS })}</p>}
-    </section>
-  );
-}
-
-const COUNTS = ['opened', 'open', 'overdue', 'resolved', 'late', 'reopened'] as const;
-
-function Response({ data }: { readonly data: PublicOversight }) {
-  const { t, language, number, duration } = useWords();
-  const seconds = (value: number | null) => (value === null ? '–' : duration(value * 1_000));
-  const lines = [
-    ...(data.total === null ? [] : [{ name: t('city'), line: data.total }]),
-    ...data.byService.map((line) => ({
-      name: data.services[line.service ?? '']?.[language] ?? line.service ?? '',
-      line,
-    })),
-  ];
-  return (
-    <section className="panel" aria-labelledby="oversight">
-      <h2 id="oversight">{t('oversight')}</h2>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard can scroll only what it reaches. */}
-      <section className="scroll" tabIndex={0} aria-label={t('oversight')}>
-        <table className="list">
-          <thead>
-            <tr>
-              <th>{t('service')}</th>
-              {COUNTS.map((key) => (
-                <th key={key} className="num">
-                  {t(key)}
-                </th>
-              ))}
-              <th className="num">{t('acknowledge')}</th>
-              <th className="num">{t('resolve')}</th>
-              <th className="num">{t('rating')}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {lines.map(({ name, line }) => (
-              <tr key={`${name} ${line.department ?? ''}`}>
-                <td>{name}</td>
-                {COUNTS.map((key) => (
-                  <td key={key} className="num">
-                    {number(line[key])}
-                  </td>
-                ))}
-                {[line.acknowledge, line.resolve].map(({ medianSeconds, p90Seconds }, i) => (
-                  <td key={i === 0 ? 'acknowledge' : 'resolve'} className="num">
-                    {`${seconds(medianSeconds)} / ${seconds(p90Seconds)}`}
-                  </td>
-                ))}
-                <td className="num">{line.ratings.mean === null ? '–' : `${number(line.ratings.mean)} ★`}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </section>
-      <p className="dim">{t('oversight.about')}</p>
     </section>
   );
 }

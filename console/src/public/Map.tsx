@@ -1,7 +1,7 @@
 import { type GeoJSONSource, type LayerSpecification, type Map as MapLibre, Marker } from 'maplibre-gl';
 import { useEffect, useRef, useState } from 'react';
 import type { PublicCity } from '../api/schema.ts';
-import { drawCity, type Features } from '../parts/cityMap.ts';
+import { drawCity, type Features, onMapFailure } from '../parts/cityMap.ts';
 import type { Place } from '../parts/places.ts';
 import { useWords } from './words.ts';
 
@@ -32,7 +32,7 @@ export default function PublicMap({ city, points, onPoint, onPlace, pin = null }
     try {
       const map = drawCity(box.current!, city, language, layersOf(featuresOf(latest.current.points)), '--ground');
       shown.current = map;
-      map.on('error', () => setState('failed'));
+      onMapFailure(map, () => setState('failed'));
       map.once('load', () => setState('drawn'));
       map.on('click', (event) => {
         const [feature] = map.queryRenderedFeatures(event.point, { layers: ['stations', 'tickets'] });

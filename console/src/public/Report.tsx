@@ -1,7 +1,8 @@
-import { type FormEvent, lazy, Suspense, useEffect, useMemo, useRef, useState } from 'react';
+import { lazy, Suspense, useEffect, useMemo, useRef, useState } from 'react';
 import type { Open311Posted, PublicCity } from '../api/schema.ts';
 import type { Place } from '../parts/places.ts';
-import { ask, dataOf, metresBetween, Refusal, useCity, useRequests } from './data.ts';
+import { ask, dataOf, metresBetween, Refused, useCity, useRequests } from './data.ts';
+import { useSending } from './sending.tsx';
 import { useWords } from './words.ts';
 
 const PublicMap = lazy(() => import('./Map.tsx'));
@@ -27,8 +28,6 @@ function Form({ city }: { readonly city: PublicCity }) {
   const { t, language } = useWords();
   const [code, setCode] = useState('');
   const [place, setPlace] = useState<Place | null>(null);
-  const [refused, setRefused] = useState('');
-  const [busy, setBusy] = useState(false);
   /** The same report once more is the same: after a broken connection nothing is made twice. */
   const [name, setName] = useState(newName);
   const service = city.services.find(({ id }) => id === code);
@@ -39,12 +38,8 @@ function Form({ city }: { readonly city: PublicCity }) {
     addEventListener('pageshow', restart);
     return () => removeEventListener('pageshow', restart);
   }, []);
-  async function send(event: FormEvent<HTMLFormElement>) {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget);
+  const { send, busy, alert } = useSending(async (form) => {
     form.set('locale', language);
-    setRefused('');
-    setBusy(true);
     try {
       const [made] = await ask<Open311Posted[]>('/open311/v2/requests.json', {
         method: 'POST',
@@ -55,11 +50,12 @@ function Form({ city }: { readonly city: PublicCity }) {
       location.assign(`/public/requests/${made!.reporter_token}`);
     } catch (error) {
       // What was refused is put right, and then is another one.
-      if (error instanceof Refusal && error.status < 500) setName(newName());
-      setRefused((error as Error).message || t('failed'));
-      setBusy(false);
+      if (error instanceof Refused && error.status < 500) setName(newName());
+      throw error;
     }
-  }
+    // It is busy until the browser has left: a second click would report it twice.
+    return new Promise(() => {});
+  });
   return (
     <form className="panel stack" onSubmit={send} aria-labelledby="report-title">
       <h1 id="report-title">{t('nav.report')}</h1>
@@ -88,11 +84,7 @@ function Form({ city }: { readonly city: PublicCity }) {
         {t('report.photo')}
         <input type="file" name="media" accept="image/jpeg,image/png,image/webp" />
       </label>
-      {refused !== '' && (
-        <p role="alert" className="late lines">
-          {refused}
-        </p>
-      )}
+      {alert}
       <button type="submit" disabled={busy}>
         {t(busy ? 'report.sending' : 'report.send')}
       </button>

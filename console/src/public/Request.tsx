@@ -1,6 +1,7 @@
-import { type FormEvent, useEffect, useRef, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import type { RequestPage } from '../api/schema.ts';
-import { ask, type Loaded, Refusal } from './data.ts';
+import { ask, type Loaded, Refused } from './data.ts';
+import { useSending } from './sending.tsx';
 import { useWords } from './words.ts';
 
 const AGAIN_MS = 10_000;
@@ -46,7 +47,7 @@ export function Request({ token }: { readonly token: string }) {
   );
 }
 
-const isMissing = (error: unknown) => error instanceof Refusal && error.status === 404;
+const isMissing = (error: unknown) => error instanceof Refused && error.status === 404;
 
 function Facts({ page }: { readonly page: RequestPage }) {
   const { t, term, language, time } = useWords();
@@ -156,33 +157,6 @@ function Sayings({ page, address, said }: SayingsProps) {
 const post = <T,>(address: string, body: object) =>
   ask<T>(address, { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } });
 
-/** Runs what a form is for; what was typed stays where it is refused. */
-function useSending(run: (form: FormData) => Promise<void>) {
-  const { t } = useWords();
-  const [refused, setRefused] = useState('');
-  const [busy, setBusy] = useState(false);
-  async function send(event: FormEvent<HTMLFormElement>) {
-    event.preventDefault();
-    const form = event.currentTarget;
-    setRefused('');
-    setBusy(true);
-    try {
-      await run(new FormData(form));
-      form.reset();
-    } catch (error) {
-      setRefused((error as Error).message || t('failed'));
-    }
-    setBusy(false);
-  }
-  const alert =
-    refused === '' ? null : (
-      <p role="alert" className="late">
-        {refused}
-      </p>
-    );
-  return { send, busy, alert };
-}
-
 const textOf = (form: FormData, name: string) => String(form.get(name) ?? '');
 
 interface SayingProps {
@@ -248,25 +222,29 @@ interface FollowProps {
 function Follow({ channels, address }: FollowProps) {
   const { t, term, language } = useWords();
   const [sent, setSent] = useState(false);
+  const [channel, setChannel] = useState(channels[0]);
   const { send, busy, alert } = useSending(async (form) => {
-    const [channel, to] = [textOf(form, 'channel'), textOf(form, 'to')];
-    await post(`${address}/follow`, { channel, to, language });
+    await post(`${address}/follow`, { channel, to: textOf(form, 'to'), language });
     setSent(true);
   });
   return (
     <form className="panel stack" onSubmit={send} aria-label={t('follow')}>
       <h2>{t('follow')}</h2>
       <div className="row">
-        <select name="channel" aria-label={t('follow')}>
-          {channels.map((channel) => (
-            <option key={channel} value={channel}>
-              {term('follow', channel)}
+        <select
+          aria-label={t('follow')}
+          value={channel}
+          onChange={({ currentTarget: { value } }) => setChannel(channels.find((one) => one === value))}
+        >
+          {channels.map((one) => (
+            <option key={one} value={one}>
+              {term('follow', one)}
             </option>
           ))}
         </select>
         <label className="wide">
           {t('follow.to')}
-          <input name="to" required maxLength={254} />
+          <input name="to" type={channel === 'email' ? 'email' : 'tel'} required maxLength={254} />
         </label>
       </div>
       <p className="dim">{t('follow.about')}</p>

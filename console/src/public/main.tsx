@@ -3,18 +3,20 @@ import { StrictMode, useEffect } from 'react';
 import { createRoot } from 'react-dom/client';
 import { setLanguage } from '../words.ts';
 import { City } from './City.tsx';
+import { Claim } from './Claim.tsx';
 import { dataOf, useCity } from './data.ts';
 import { Report } from './Report.tsx';
 import { Request } from './Request.tsx';
 import { useWords } from './words.ts';
 
-/** `/public`, `/public/report` and `/public/requests/{token}`: for everybody, without signing in. */
+/** `/public`, `/public/report`, `/public/requests/{token}` and `/claim`: for everybody, without signing in. */
 function PublicPage() {
   const { t, language } = useWords();
   const city = dataOf(useCity());
   const name = city?.name[language] ?? '';
   const title = t('title', { city: name });
-  const [, , place = '', token = ''] = location.pathname.split('/');
+  const [, first, second = '', token = ''] = location.pathname.split('/');
+  const place = first === 'claim' ? first : second;
   useEffect(() => {
     document.title = title;
   }, [title]);
@@ -52,6 +54,7 @@ function PublicPage() {
             <City />
           </>
         )}
+        {place === 'claim' && <Claim />}
         {place === 'report' && <Report />}
         {place === 'requests' && <Request token={decodeURIComponent(token)} />}
       </main>

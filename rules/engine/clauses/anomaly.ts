@@ -30,7 +30,9 @@ export interface AnomalySpec {
   readonly leastSeasons: number;
 }
 
-/** Returns how many seasons the training has, how many of them are needed, and the samples of one that a slot stores. */
+/**
+ * Returns how many seasons the training has, how many of them are needed, and the samples of one that a slot stores.
+ */
 export function trainingOf({ trainMs, seasonMs }: Pick<AnomalyCondition, 'trainMs' | 'seasonMs'>) {
   const occurrences = Math.ceil(trainMs / seasonMs);
   const each = Math.max(1, Math.floor(SAMPLES_A_SLOT / occurrences));

@@ -5,6 +5,7 @@ import type { Ledger, Ticket } from '../../../domain/index.ts';
 import { Cluster } from '../../kit/cluster.ts';
 import { hasNetworks, Network } from '../../kit/machines.ts';
 import { ADMIN_KEY, type ServerProcess } from '../../kit/server.ts';
+import { createSseReader } from '../../kit/sse-reader.ts';
 import { until } from '../../kit/wait.ts';
 
 let cluster: Cluster | null = null;
@@ -38,6 +39,8 @@ test('cluster - a device is registered at one node, publishes at another, and th
   const events = await Promise.all([a, b, c].map((node) => node.all('/api/v1/events')));
   expect(events[1]).toEqual(events[0]);
   expect(events[2]).toEqual(events[0]);
+  const reader = createSseReader({ url: () => (c.running ? c : a).url, key: ADMIN_KEY, last: '0' });
+  await until(() => reader.received.length >= events[0]!.length, 'all events over a stream');
   await device.endAsync();
   // A stop in order gives back its name and its duties at once.
   expect(await c.stop()).toBe(0);
@@ -47,6 +50,13 @@ test('cluster - a device is registered at one node, publishes at another, and th
     'a stop that is seen',
   );
   expect(stopped.node).toBe('node-2');
+  // Its reader goes on at another node, which has the same events under the same name.
+  await a.post(`/api/v1/tickets/${ticket!.id}/comment`, { note: 'on the way' });
+  const missing = () => reader.received.length < events[0]!.length + 1;
+  await until(() => !missing(), 'an event over a stream of another node');
+  await reader.end();
+  expect(reader.resets).toEqual([]);
+  expect(reader.received.map(({ n }) => n)).toEqual(reader.received.map((_, i) => i + 1));
 });
 
 test('cluster - kill -9 of a node and of a server under load: every acknowledged message is in every ledger once', async () => {

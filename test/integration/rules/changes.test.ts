@@ -68,7 +68,7 @@ describe('a rule made by the API', () => {
 });
 
 describe('the city folder', () => {
-  test('its rules are read-only, and the answer says which file to edit', async () => {
+  test('its rules are read-only, and the response says which file to edit', async () => {
     const detail = expect.stringContaining('rules/kept.yaml');
     expect(await server.ask('PUT', '/api/v1/rules/kept', full('kept', 1))).toMatchObject({
       status: 403,
@@ -123,8 +123,10 @@ test('an alert whose severity rises escalates its ticket, and both are events', 
   expect(items).toMatchObject([{ severity: 'critical', status: 'open', history: [{ to: 'open' }, {}] }]);
   const events =
     await server.get<Page<{ event: CloudEvent & { data: { rule: string } } }>>('/api/v1/events?limit=1000');
-  const told = events.items.filter(({ event }) => event.data.rule === 'steps').map(({ event }) => event.type.slice(14));
-  expect(told).toEqual(['alert.firing', 'ticket.opened', 'alert.firing', 'ticket.escalated']);
+  const types = events.items
+    .filter(({ event }) => event.data.rule === 'steps')
+    .map(({ event }) => event.type.slice(14));
+  expect(types).toEqual(['alert.firing', 'ticket.opened', 'alert.firing', 'ticket.escalated']);
 });
 
 test('a rule that matches too many raises one limit alarm with one ticket', async () => {

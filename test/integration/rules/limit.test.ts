@@ -57,8 +57,8 @@ test('limit - outlasts kill -9, and ends when few enough would fire, without a t
   expect(after.map(({ id }) => id)).toEqual(before.map(({ id }) => id));
   expect(after.find(({ group }) => group === '~limit')!.status).toBe('resolved');
   const { items } = await server.get<Page<{ event: CloudEvent }>>('/api/v1/events?limit=1000');
-  const told = items.flatMap(({ event }) => ((event.data as Alert).group === '~limit' ? [event.type] : []));
-  expect(told).toEqual([
+  const types = items.flatMap(({ event }) => ((event.data as Alert).group === '~limit' ? [event.type] : []));
+  expect(types).toEqual([
     'city.lamppost.alert.firing',
     'city.lamppost.ticket.opened',
     'city.lamppost.alert.resolved',

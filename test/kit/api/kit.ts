@@ -234,7 +234,7 @@ export async function openApi(
   );
   const failing: LoginsFailing[] = [];
   const onFailing = (event: LoginsFailing) => void failing.push(event);
-  const people = openPeople({ dir, state: reading, clock, actions, sealer, onFailing }, { idleMs: DAY_MS });
+  const people = openPeople({ dir, state: reading, clock, once: null, actions, sealer, onFailing }, { idleMs: DAY_MS });
   const quarantine = createQuarantineReader(reading);
   const status = async () => ({ history: Number.MAX_SAFE_INTEGER, replayed: { settled: 0, refusedAgain: 0 } });
   const append = async (control: Parameters<Parameters<typeof createReplays>[0]['append']>[0]) => {
@@ -349,6 +349,7 @@ export async function openApi(
     ...createStateDeps({
       ...{ clock, registry: registry.read, state: reading, ledger, quarantine, replays, rules: book, actions },
       city: () => city!,
+      isShared: false,
       onAppended(listener) {
         listeners.add(listener);
         return () => listeners.delete(listener);

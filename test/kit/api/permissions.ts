@@ -6,7 +6,7 @@ import { openApi } from './kit.ts';
 export const title = { en: 'A', zh: '甲' };
 const service = (department: string) => ({ title, department, deadline: '1h' });
 const profile = (...departments: string[]) => ({ title, metrics: ['a', 'b'], interval: '1m', departments });
-/** Whose devices can be told to do something. */
+/** Whose devices take commands. */
 const commanded = (department: string) => ({ ...profile(department), commands: { dim: { title } } });
 const rule = (id: string, of: string) => ({
   id,

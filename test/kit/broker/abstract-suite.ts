@@ -1,6 +1,6 @@
 /**
- * Runs the suite that aedes-persistence ships for any persistence, unmodified, against ours: `node --test` on this file.
- * Its tests of outgoing messages do not apply: our queues are in the outbox, and Aedes sends none of them.
+ * Runs the suite that aedes-persistence ships for any persistence, unmodified, against ours: `node --test` on this
+ * file. Its tests of outgoing messages do not apply: our queues are in the outbox, and Aedes sends none of them.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';

@@ -32,7 +32,10 @@ function pem(label: string, bytes: Buffer): string {
   return `-----BEGIN ${label}-----\n${bytes.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END ${label}-----\n`;
 }
 
-/** A certificate (RFC 5280, version 1) for a day around now: by `issuer`, or self-signed. Made here, since not every machine has openssl. */
+/**
+ * A certificate (RFC 5280, version 1) for a day around now: by `issuer`, or self-signed. Made here, since not every
+ * machine has openssl.
+ */
 export function certificate(name: string, issuer?: Certified): Certified {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();

@@ -1,8 +1,8 @@
 /**
  * A broker for the interoperability suites of Paho (`node test/kit/broker/paho.ts 18831`): user `admin`, password as
- * printed. Lamppost passes no message from client to client, which every test of these suites needs. So here the key may
- * also publish, on the topics of the suites, and what is on disk becomes an event of the outbox. All else is the broker
- * as it is: logins, the wire, MQTT 5, sessions, delivery, wills.
+ * printed. Lamppost passes no message from client to client, which every test of these suites needs. So here the key
+ * may also publish, on the topics of the suites, and what is on disk becomes an event of the outbox. All else is the
+ * broker as it is: logins, the wire, MQTT 5, sessions, delivery, wills.
  */
 import { ROLES } from '../../../domain/index.ts';
 import { SECRET, startBroker } from './kit.ts';

@@ -1,6 +1,7 @@
 /**
  * A process that applies for the duty `notify` and says all the time whether it believes that it has it: lines of
- * `<monotonic ms> <term or ->`. The clock is read first, so it still believed at that moment. SIGTERM: it gives it back.
+ * `<monotonic ms> <term or ->`. The clock is read first, so it still believed at that moment. SIGTERM: it gives it
+ * back.
  */
 import { randomUUID } from 'node:crypto';
 import pino from 'pino';

@@ -1,4 +1,6 @@
-/** A process that uploads a snapshot: the settings of its node, the folder, the newest block. It is killed meanwhile. */
+/**
+ * A process that uploads a snapshot: the settings of its node, the folder, the newest block. It is killed meanwhile.
+ */
 import { type ClusterSettings, connectTo, openSnapshots } from '../../../cluster/index.ts';
 
 const settings = JSON.parse(process.argv[2]!) as ClusterSettings;

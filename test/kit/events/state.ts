@@ -1,30 +1,34 @@
-import { DatabaseSync } from 'node:sqlite';
 import { createEffects } from '../../../app/threads/effects.ts';
 import { COMMAND_SCHEMA } from '../../../commands/index.ts';
 import type { Rule, Subject, Transition } from '../../../domain/index.ts';
 import { createOutbox, createOutboxReader, OUTBOX_SCHEMA } from '../../../events/index.ts';
 import { RECEIVER_SCHEMA } from '../../../notify/index.ts';
 import { ALERT_SCHEMA, createAlertReader, createAlertStore } from '../../../rules/alert-store.ts';
-import { migrate } from '../../../store/index.ts';
 import { createTicketReader, TICKET_SCHEMA, type TicketCity, TicketService } from '../../../tickets/index.ts';
+import { openMigrated } from '../store/new-state.ts';
 import * as scene from '../tickets/scene.ts';
 
 /** Opens a state file in memory with its writers and readers. */
 export function openState() {
-  const db = new DatabaseSync(':memory:');
-  migrate(db, [ALERT_SCHEMA, TICKET_SCHEMA, COMMAND_SCHEMA, OUTBOX_SCHEMA, RECEIVER_SCHEMA]);
+  const db = openMigrated(':memory:', [ALERT_SCHEMA, TICKET_SCHEMA, COMMAND_SCHEMA, OUTBOX_SCHEMA, RECEIVER_SCHEMA]);
   const outbox = createOutbox(db);
   let now = 0;
   let city: TicketCity = scene.city;
   const clock = { now: () => now };
   const firing = createAlertReader(db).firing;
   const service = new TicketService({ db, clock, city: () => city, firing });
-  const effects = createEffects({ alerts: createAlertStore(db), tickets: service, outbox });
+  const ticketed: string[] = [];
+  const effects = createEffects({
+    ...{ alerts: createAlertStore(db), tickets: service, outbox },
+    onTicketed: ({ id }, device, transition) => void ticketed.push(`${device} ${transition.id}: ${id}`),
+  });
   return {
     db,
     outbox,
     service,
     effects,
+    /** Alerts of devices that began to fire, or had waited, and have a ticket: `device transition: ticket`. */
+    ticketed,
     /** Sets the city in force and the time of the actions of people. */
     at(nowMs: number, inForce: TicketCity = city) {
       now = nowMs;

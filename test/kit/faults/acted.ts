@@ -52,9 +52,9 @@ function faultsIn({ id, version, status, history }: Ticket): string[] {
 /** Every version was published once, as an event of its own. */
 async function faultsOfEvents(server: ServerProcess, { id, history }: Ticket): Promise<string[]> {
   const events = await server.all<{ event: CloudEvent }>(`/api/v1/events?ticket=${id}`);
-  const told = events.map(({ event }) => `${event.id} ${event.type.split('.').at(-1)}`);
+  const found = events.map(({ event }) => `${event.id} ${event.type.split('.').at(-1)}`);
   const wanted = history.map(({ action }, i) => `${id}.${i + 1} ${action}`);
-  return told.join() === wanted.join() ? [] : [`${id}: its events are ${told}, not ${wanted}`];
+  return found.join() === wanted.join() ? [] : [`${id}: its events are ${found}, not ${wanted}`];
 }
 
 /** Every answered action is in the trail, with its result. */
@@ -74,7 +74,9 @@ async function faultsOfTrail(server: ServerProcess, asked: readonly Asked[]): Pr
   });
 }
 
-/** Returns what is wrong with the tickets of a state that was restored to a moment: between two times of the clients. */
+/**
+ * Returns what is wrong with the tickets of a state that was restored to a moment: between two times of the clients.
+ */
 export function faultsAtMoment(
   state: string,
   asked: readonly Asked[],

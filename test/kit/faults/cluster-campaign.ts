@@ -43,7 +43,7 @@ export interface ClusterOutcome {
   readonly answered: number;
   readonly events: number;
   readonly faults: readonly Felt[];
-  /** Nodes that ended by themselves, with what they said: a supervisor starts them again. */
+  /** Nodes that ended by themselves, with what they said, and servers that stayed behind: they are started again. */
   readonly ended: readonly string[];
   /** What is wrong, as sentences. */
   readonly broken: readonly string[];
@@ -61,10 +61,11 @@ interface Felt {
 
 const CALM_MS = 2_000;
 const STOP_MS = 30_000;
+const BEHIND_MS = 60_000;
 
 /**
- * Runs a cluster of three behind HAProxy, under load, while its parts fail; then every node and every subscriber is asked
- * for everything.
+ * Runs a cluster of three behind HAProxy, under load, while its parts fail; then every node and every subscriber is
+ * asked for everything.
  */
 export async function campaignOfCluster(options: ClusterCampaign): Promise<ClusterOutcome> {
   const { seed, onProgress = () => {} } = options;
@@ -88,10 +89,11 @@ export async function campaignOfCluster(options: ClusterCampaign): Promise<Clust
     for (const fault of drawn) {
       const machine = Math.floor(random() * 3);
       load.felt();
-      await injected(cluster, network, { fault, machine, pauseMs: options.pauseMs });
+      ended.push(...(await injected(cluster, network, { fault, machine, pauseMs: options.pauseMs })));
       await load.untilMore(20);
       await pause(CALM_MS);
       ended.push(...(await supervised(cluster, fault)));
+      ended.push(...(await whole(cluster)));
       const felt = { fault, ...load.felt() };
       faults.push(felt);
       onProgress(
@@ -113,12 +115,53 @@ export async function campaignOfCluster(options: ClusterCampaign): Promise<Clust
   }
 }
 
+/**
+ * Resolves once every server has the whole log and every node serves: a majority is needed, and one that lags is not
+ * one of it. A server that stays behind is started again, as docs/cluster.md says; returns which were.
+ */
+async function whole({ servers, nodes }: Cluster): Promise<string[]> {
+  const said: string[] = [];
+  for (const server of servers) {
+    const deadline = Date.now() + BEHIND_MS;
+    while (!(await server.isHealthy()) && Date.now() < deadline) await pause(100);
+    if (await server.isHealthy()) continue;
+    said.push(`the nats-server at ${server.url} stayed behind for ${BEHIND_MS / 1_000} s: it was started again`);
+    await server.end('SIGTERM');
+    await server.start();
+  }
+  for (const node of nodes) if (node.running) await until(() => node.isReady(), `${node.settings.LAMPPOST_NODE}`, 100);
+  return said;
+}
+
 /** Starts nodes again that ended by themselves, as systemd does; returns what each said. */
 async function supervised(cluster: Cluster, fault: string): Promise<string[]> {
   const gone = cluster.nodes.filter(({ running }) => !running);
   const said = gone.map((node) => `${node.settings.LAMPPOST_NODE} ended by itself after ${fault}: ${node.output}`);
-  for (const node of gone) await node.start();
+  for (const node of gone) said.push(...(await started(node)));
   return said;
+}
+
+/**
+ * Starts a node. Where its log is not that of the stream it does what docs/cluster.md says: it starts with an empty
+ * folder, and what only the folder of before had must not have been acknowledged.
+ */
+async function started(node: ServerProcess): Promise<string[]> {
+  try {
+    await node.start();
+    return [];
+  } catch (error) {
+    if (
+      !/is not block \d+ of the stream|is another one than|decided something else than/.test((error as Error).message)
+    )
+      throw error;
+    lose(node);
+    await node.start();
+    return [`${node.settings.LAMPPOST_NODE} had records that the stream did not have: ${(error as Error).message}`];
+  }
+}
+
+function lose({ data }: ServerProcess): void {
+  for (const name of readdirSync(data)) rmSync(join(data, name), { recursive: true });
 }
 
 /** Someone on every channel, who wants every event: SSE, a kept MQTT session, and a webhook. */
@@ -154,33 +197,32 @@ interface Injected {
   readonly pauseMs: number;
 }
 
-/** Resolves once everything runs again. */
+/** Resolves once everything runs again, to what nodes said that could not go on with their logs. */
 async function injected(
   cluster: Cluster,
   network: Network | null,
   { fault, machine, pauseMs }: Injected,
-): Promise<void> {
+): Promise<string[]> {
   const [node, server] = [cluster.nodes[machine]!, cluster.servers[machine]!];
   if (fault === 'pause') {
     process.kill(node.pid, 'SIGSTOP');
     await pause(pauseMs);
     process.kill(node.pid, 'SIGCONT');
-    return;
+    return [];
   }
   if (fault === 'partition') {
     network!.cutOff(machine);
     await pause(pauseMs);
     network!.rejoin(machine);
-    return;
+    return [];
   }
   const ofNode = fault !== 'nats';
   const ofServer = fault === 'nats' || fault === 'machine';
   await Promise.all([ofNode ? node.kill() : null, ofServer ? server.end('SIGKILL') : null]);
   await pause(CALM_MS);
-  if (fault === 'empty-disk')
-    for (const name of readdirSync(node.data)) rmSync(join(node.data, name), { recursive: true });
+  if (fault === 'empty-disk') lose(node);
   if (ofServer) await server.start();
-  if (ofNode) await node.start();
+  return ofNode ? started(node) : [];
 }
 
 interface Served {
@@ -343,12 +385,15 @@ async function brokenIn(cluster: Cluster, load: Load): Promise<string[]> {
     for (const node of others) {
       const isSame = async () => JSON.stringify(await read(node)) === expected;
       const settled = await until(isSame, what).catch(() => false);
-      if (settled === false) broken.push(`${node.settings.LAMPPOST_NODE}: its ${what} are not those of the first node`);
+      if (settled !== false) continue;
+      const difference = firstDifference((await read(first)) as unknown[], (await read(node)) as unknown[]);
+      broken.push(`${node.settings.LAMPPOST_NODE}: its ${what} are not those of the first node: ${difference}`);
     }
   };
   const hashes = async () => {
-    const { nodes } = await first.get<{ nodes: { seq: number; checksum: string | null }[] }>('/api/v1/cluster');
-    return new Set(nodes.map(({ seq, checksum }) => `${seq} ${checksum}`)).size === 1;
+    const { nodes } = await first.get<{ nodes: { checksum: string | null }[] }>('/api/v1/cluster');
+    // Of what was decided: ticks, which go on, decide nothing.
+    return new Set(nodes.map(({ checksum }) => checksum)).size === 1;
   };
   const agree = await until(hashes, 'nodes with the same checksum').catch(() => false);
   if (agree === false) broken.push(`checksums differ: ${JSON.stringify(await first.get('/api/v1/cluster'))}`);
@@ -367,6 +412,13 @@ async function brokenIn(cluster: Cluster, load: Load): Promise<string[]> {
   for (const [group, of] of Map.groupBy(open, (ticket) => ticket.group))
     if (of.length > 1) broken.push(`${group} has ${of.length} open tickets`);
   return broken;
+}
+
+/** Where two lists differ first, as a sentence. */
+function firstDifference(expected: readonly unknown[], found: readonly unknown[]): string {
+  const n = expected.findIndex((one, i) => JSON.stringify(one) !== JSON.stringify(found[i]));
+  const shown = (one: unknown) => JSON.stringify(one)?.slice(0, 600) ?? 'none';
+  return `${found.length} of ${expected.length}; of the ${n + 1}. it has ${shown(found[n])} instead of ${shown(expected[n])}`;
 }
 
 /** The note of the change that a ticket's event is about. */

@@ -45,7 +45,7 @@ export interface Armed {
 }
 
 /**
- * The disk below a data folder, for a process that runs with `env`: it fails as it is told, and it can lose power.
+ * The disk below a data folder, for a process that runs with `env`: it fails as asked, and it can lose power.
  * Everything of it is in memory but for the files themselves.
  */
 export class FaultyDisk {

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { KEY_ROLES, type KeyRole, ROLES, type Series } from '../../../domain/index.ts';
@@ -16,9 +17,20 @@ import { RawClient } from './wire.ts';
 
 const LOAD = fileURLToPath(new URL('./load.ts', import.meta.url));
 const ATTACKER = fileURLToPath(new URL('./attacker.ts', import.meta.url));
+const CITY = fileURLToPath(new URL('../../../city', import.meta.url));
+/** Its frames take a second or more each: what QuickJS does within a function of its own is not counted. */
+const SLOW_CODEC = `function decodeUplink() {
+  var s = "a".repeat(1e5);
+  for (var i = 0; i < 4000; i++) s.indexOf("ab" + i);
+  return { data: { temperature: 20 } };
+}`;
+const SLOW_PROFILE = `
+slow: { title: { en: Slow, zh: 慢 }, metrics: [temperature], interval: 15m, codec: slow.js }
+`;
 
 const DEVICES = 200;
 const ATTACKERS = 20;
+const SLOW = 50;
 const TICKETS = 2_000;
 /** How long an attack goes on where nothing else is said: the suite has fifty of them. */
 const SHORT_MS = 3_000;
@@ -93,6 +105,7 @@ export interface ArenaOptions {
 export class Arena {
   readonly server: ServerProcess;
   readonly #quietMs: number;
+  readonly #city: string;
   #bounds = STRICT;
   #load: ChildProcess | null = null;
   #target: Target | null = null;
@@ -104,7 +117,8 @@ export class Arena {
   readonly verdicts: Verdict[] = [];
 
   constructor({ settings = {}, quietMs = 6_000 }: Omit<ArenaOptions, 'devices'> = {}) {
-    this.server = new ServerProcess(undefined, { ...SETTINGS, ...settings });
+    this.#city = cityWithSlowCodec();
+    this.server = new ServerProcess(undefined, { ...SETTINGS, LAMPPOST_CITY: this.#city, ...settings });
     this.#quietMs = quietMs;
     this.server.onOutput = (text) => {
       this.#logBytes += Buffer.byteLength(text);
@@ -118,8 +132,9 @@ export class Arena {
     arena.#devices = await arena.#register('load', devices);
     const keys = await arena.#keys();
     const attackers = await arena.#register('attacker', ATTACKERS);
+    const slow = (await arena.#register('70b3d57ed000', SLOW, 'slow')).map(({ id }) => id);
     const { httpPort, mqttPort } = arena.server;
-    arena.#target = { httpPort, mqttPort, keys, devices: attackers, seed: SEED };
+    arena.#target = { httpPort, mqttPort, keys, devices: attackers, slow, seed: SEED };
     if (tickets) await arena.#openTickets(keys.operator[0].secret);
     await arena.#startLoad();
     return arena;
@@ -129,10 +144,9 @@ export class Arena {
     return this.#target!;
   }
 
-  #register(name: string, count: number): Promise<Login[]> {
-    const wanted = Array.from({ length: count }, (_, i) => ({
-      ...{ id: `${name}-${i}`, profile: 'air-quality', district: 'old-town' },
-    }));
+  #register(name: string, count: number, profile = 'air-quality'): Promise<Login[]> {
+    const idOf = (i: number) => (profile === 'slow' ? `${name}${String(i).padStart(4, '0')}` : `${name}-${i}`);
+    const wanted = Array.from({ length: count }, (_, i) => ({ id: idOf(i), profile, district: 'old-town' }));
     return this.server.post<Login[]>('/api/v1/devices', wanted);
   }
 
@@ -378,7 +392,18 @@ export class Arena {
     this.#load?.kill('SIGKILL');
     await this.server.kill();
     rmSync(this.server.data, { recursive: true, force: true });
+    rmSync(this.#city, { recursive: true, force: true });
   }
+}
+
+/** Returns a folder with the sample city and a profile whose codec is slow. */
+function cityWithSlowCodec(): string {
+  const city = mkdtempSync(join(tmpdir(), 'lamppost-city-'));
+  cpSync(CITY, city, { recursive: true });
+  appendFileSync(join(city, 'profiles.yaml'), SLOW_PROFILE);
+  mkdirSync(join(city, 'codecs'), { recursive: true });
+  writeFileSync(join(city, 'codecs/slow.js'), SLOW_CODEC);
+  return city;
 }
 
 function timeFaults(quiet: Watched, attacked: Watched, mostMs: number): string[] {

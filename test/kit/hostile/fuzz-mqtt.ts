@@ -226,7 +226,8 @@ async function inPieces(
 
 /**
  * Sends conversations of valid, nearly valid and broken packets, before and after logins, by devices and keys, until
- * the time is over and there were enough. Each lane has a random sequence of its own, so that a seed gives the same conversations.
+ * the time is over and there were enough. Each lane has a random sequence of its own, so that a seed gives the same
+ * conversations.
  */
 export async function fuzzMqtt(target: Target, signal: AbortSignal): Promise<Figures> {
   const logins = [...target.devices.slice(12), ...target.keys.viewer.slice(0, 1), ...target.keys['network-server']];

@@ -14,6 +14,8 @@ export interface Target {
   readonly keys: Readonly<Record<KeyRole, readonly [Login, Login]>>;
   /** Devices of attackers; the load has others. */
   readonly devices: readonly Login[];
+  /** Ids of LoRaWAN devices whose codec is slow. */
+  readonly slow: readonly string[];
   /** The seed of everything that is random. */
   readonly seed: number;
 }

@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { generate, type Packet, type Parser, parser } from 'mqtt-packet';
-import { PATIENCE_MS } from '../wait.ts';
 import type { Login, Target } from './target.ts';
+
+/** Where a packet may never come, ms. */
+const PACKET_MS = 30_000;
 
 /** Where attacks come from; the load and the operator have other addresses of the loopback net. */
 export const ATTACKER = '127.66.6.6';
@@ -85,7 +87,7 @@ export class RawClient {
   }
 
   /** The next packet of a command; null where the connection ends before, or after a time. */
-  next(cmd: string, withinMs = PATIENCE_MS): Promise<Packet | null> {
+  next(cmd: string, withinMs = PACKET_MS): Promise<Packet | null> {
     if (this.socket.destroyed) return Promise.resolve(null);
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(null), withinMs);

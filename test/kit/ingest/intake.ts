@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { parseCity } from '../../../city-model/index.ts';
 import type { Block, City, CityControl, Clock, ReplayControl } from '../../../domain/index.ts';
 import type { HorizonLimits } from '../../../ingest/horizon.ts';
 import { type Context, createContext, INGEST_SCHEMAS, Intake, type Outcome } from '../../../ingest/index.ts';
 import { BatchWriter, createRoute, JournalReader, type JournalStore } from '../../../journal/index.ts';
-import { atOnce, migrate, type RoomSchema, transact } from '../../../store/index.ts';
+import { atOnce, type RoomSchema, transact } from '../../../store/index.ts';
+import { openMigrated } from '../store/new-state.ts';
 
 /** In memory where the machine has such a folder: these tests check the content of files, not their durability. */
 const TEMP = process.env.TMPDIR === undefined && existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
@@ -148,9 +149,8 @@ export const testClock = (ms = 0): TestClock => ({
 
 /** Opens a state file with the tables of intake, or creates it. */
 export function openState(path: string, ...schemas: readonly RoomSchema[]): DatabaseSync {
-  const db = new DatabaseSync(path);
+  const db = openMigrated(path, [...INGEST_SCHEMAS, ...schemas]);
   db.exec('pragma journal_mode = wal; pragma synchronous = off;');
-  migrate(db, [...INGEST_SCHEMAS, ...schemas]);
   return db;
 }
 

@@ -49,6 +49,7 @@ export function openNodes(count: number) {
     const results = createResultReader(state.db);
     let sees = Number.MAX_SAFE_INTEGER;
     let life = { over: false };
+    let isOver = false;
 
     async function attempt(to: string, events: readonly string[]): Promise<AttemptResult> {
       const mine = life;
@@ -73,6 +74,7 @@ export function openNodes(count: number) {
         wordsOf: () => null,
       };
       const shared = {
+        isOver: () => isOver,
         results: { after: (seq: number) => results.after(seq).filter((one) => one.seq <= sees) },
         append: (progress: NotifyProgress) => (mine.over ? new Promise<void>(() => {}) : append(progress)),
       };
@@ -85,6 +87,10 @@ export function openNodes(count: number) {
     return {
       db,
       hold: (revision: number | null) => notifier.hold(revision),
+      /** Its lease is over or not, without anybody telling it. */
+      expire(over: boolean) {
+        isOver = over;
+      },
       wake: () => notifier.appended(),
       get notifier() {
         return notifier;

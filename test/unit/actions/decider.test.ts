@@ -1,4 +1,3 @@
-import { DatabaseSync } from 'node:sqlite';
 import pino from 'pino';
 import { beforeEach, expect, test } from 'vitest';
 import { ACTION_SCHEMA, type Command, createAuditReader, createDecider, verifyAudit } from '../../../actions/index.ts';
@@ -7,17 +6,17 @@ import { type ActionRecord, DAY_MS, type KeyActor, type Ticket } from '../../../
 import { INGEST_SCHEMAS } from '../../../ingest/index.ts';
 import { RECEIVER_SCHEMA } from '../../../notify/index.ts';
 import { PEOPLE_SCHEMA, REGISTRY_SCHEMA } from '../../../registry/index.ts';
-import { migrate, transact } from '../../../store/index.ts';
+import { transact } from '../../../store/index.ts';
 import { createSilenceStore, createTicketReader, TICKET_SCHEMA, TicketService } from '../../../tickets/index.ts';
 import { actedOn } from '../../kit/acted-on.ts';
+import { openMigrated } from '../../kit/store/new-state.ts';
 import * as scene from '../../kit/tickets/scene.ts';
 
 const anna: KeyActor = { kind: 'key', id: 'anna', role: 'operator', department: null };
 const AUDIT_DAYS = 30;
 
 function openDecider() {
-  const db = new DatabaseSync(':memory:');
-  migrate(db, [
+  const db = openMigrated(':memory:', [
     ...INGEST_SCHEMAS,
     REGISTRY_SCHEMA,
     PEOPLE_SCHEMA,
@@ -278,4 +277,10 @@ test('actions - a rating is decided again at its place in the log', () => {
   expect(rate(id, '0a').value).toMatchObject({ rating: { stars: 4, comment: '', statement: 'c-2' } });
   expect(rate(id, '0a').error).toMatchObject({ reason: 'already-rated' });
   expect(state.published.at(-1)!.history.at(-1)).toMatchObject({ action: 'rated', by: 'reporter', note: '4 of 5' });
+});
+
+test('actions - one that a newer Lamppost wrote is not refused, which would be decided: it stops the engine', () => {
+  const newer = { do: 'ticket.praise', ticket: 't-1-0' } as unknown as Command;
+  expect(() => state.decide(newer)).toThrow(expect.objectContaining({ code: 'too-new' }));
+  expect(state.trail()).toEqual([]);
 });

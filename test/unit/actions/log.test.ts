@@ -101,7 +101,7 @@ test('actions - a note for the audit trail waits for the disk, not for the rules
   await noted;
 });
 
-test('actions - how long each waited is told, also of who waited too long', async () => {
+test('actions - how long each waited is measured, also of who waited too long', async () => {
   const { log, timers, clock, end, ids } = openLog();
   const waited: number[] = [];
   log.onWaited((seconds) => waited.push(seconds));

@@ -1,23 +1,28 @@
-import { DatabaseSync } from 'node:sqlite';
 import pino from 'pino';
 import { beforeEach, expect, test } from 'vitest';
-import { ACTION_SCHEMA, createAuditReader, createDecider, type PersonCommand } from '../../../actions/index.ts';
+import {
+  ACTION_SCHEMA,
+  type Command,
+  createAuditReader,
+  createDecider,
+  type PersonCommand,
+} from '../../../actions/index.ts';
 import { COMMAND_SCHEMA } from '../../../commands/index.ts';
 import { DAY_MS, type Grant, type Person, type Requester, SIGN_IN } from '../../../domain/index.ts';
 import { INGEST_SCHEMAS } from '../../../ingest/index.ts';
 import { RECEIVER_SCHEMA } from '../../../notify/index.ts';
 import { createPeopleStore, PEOPLE_SCHEMA, REGISTRY_SCHEMA } from '../../../registry/index.ts';
-import { migrate, transact } from '../../../store/index.ts';
+import { transact } from '../../../store/index.ts';
 import { TICKET_SCHEMA, TicketService } from '../../../tickets/index.ts';
 import { actedOn } from '../../kit/acted-on.ts';
+import { openMigrated } from '../../kit/store/new-state.ts';
 import * as scene from '../../kit/tickets/scene.ts';
 
 const admin: Requester = { kind: 'key', id: 'admin', role: 'admin', department: null };
 const VIEWER: readonly Grant[] = [{ role: 'viewer', department: null }];
 
 function openPeople() {
-  const db = new DatabaseSync(':memory:');
-  migrate(db, [
+  const db = openMigrated(':memory:', [
     ...INGEST_SCHEMAS,
     RECEIVER_SCHEMA,
     REGISTRY_SCHEMA,
@@ -34,7 +39,7 @@ function openPeople() {
   return {
     people,
     audit: () => createAuditReader(db).page({ limit: 100, after: null }).items.toReversed(),
-    decide(command: PersonCommand, actor: Requester = admin) {
+    decide(command: Command, actor: Requester = admin) {
       const record = { id: `r${++n}`, actor, address: null, key: null, command };
       return transact(db, () => decider.decide(record, { atMs: n * 1_000, seq: n, item: 0, name: `${n}-0` }));
     },
@@ -102,6 +107,18 @@ test('people - rights count as they stand at the place in the log', () => {
   expect(reasonOf(state.decide(adding('x@city.example'), asBoss))).toBe('not-an-admin');
   state.decide({ do: 'person.remove', person: boss });
   expect(reasonOf(state.decide({ do: 'person.sign-out', person: boss }, asBoss))).toBe('person-removed');
+});
+
+test('people - a key that was revoked can do nothing, also by what is on its way already; its rights are those of now', () => {
+  const made = { name: 'boss', role: 'admin', department: null, hash: 'h', expiresMs: null, note: '' } as const;
+  const { id } = state.decide({ do: 'key.add', ...made }).value as { id: string };
+  const asKey: Requester = { kind: 'key', id, role: 'admin', department: null };
+  expect(reasonOf(state.decide(adding('x@city.example'), asKey))).toBe('done');
+  // What the request came with does not count.
+  expect(reasonOf(state.decide(adding('y@city.example'), { ...asKey, role: 'viewer' }))).toBe('done');
+  state.decide({ do: 'key.revoke', key: id });
+  expect(reasonOf(state.decide(adding('z@city.example'), asKey))).toBe('key-ended');
+  expect(state.audit().at(-1)).toMatchObject({ result: 'key-ended' });
 });
 
 test('people - whoever is suspended can do nothing, also by what is on its way already; and is as before afterwards', () => {

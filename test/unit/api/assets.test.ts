@@ -52,7 +52,8 @@ test('a request may name its asset, and needs no other place then', async () => 
     'attribute[kind]': 'dark',
     'attribute[asset]': 'LJ-9',
   });
-  expect(wrong.body).toContainEqual({ code: 400, description: expect.stringContaining('"LJ-9" is no pole') });
+  const description = expect.stringContaining('"LJ-9" is no pole');
+  expect(wrong.body).toContainEqual({ code: 400, description, reason: 'wrong-answer' });
   await done(named.id);
 });
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { CloudEvent, DeviceCommand, DeviceTwin, Page, Rule, Ticket } from '../../../domain/index.ts';
+import type { CloudEvent, DeviceCommand, DeviceTwin, Page, Rule, Ticket, Transition } from '../../../domain/index.ts';
 import { openApi, type TestApi } from '../../kit/api/kit.ts';
 import * as scene from '../../kit/tickets/scene.ts';
 
@@ -7,6 +7,7 @@ const title = { en: 'A', zh: '甲' };
 const commands = {
   dim: { title, parameters: { level: { type: 'integer', min: 0, max: 100 } } },
   restart: { title, automatic: true },
+  shut: { title, automatic: true, downlink: { port: 10, bytes: '00' } },
 };
 const FILES = {
   'departments.yaml': { care: { title }, roads: { title } },
@@ -16,7 +17,8 @@ const FILES = {
   },
   'services.yaml': {
     repair: { title, department: 'care', deadline: '1h', command: { name: 'dim', parameters: { level: 30 } } },
-    reset: { title, department: 'care', deadline: '1h', command: { name: 'restart' } },
+    reset: { title, department: 'care', deadline: '1h', reopen: '1h', command: { name: 'restart' } },
+    valve: { title, department: 'care', deadline: '1h', command: { name: 'shut' } },
   },
 };
 
@@ -42,9 +44,9 @@ const send = (body: object, key?: string) =>
   call<DeviceCommand>('POST', '/devices/d1/commands', body, key === undefined ? {} : { key });
 
 /** An alert of the device d1 opens a ticket of a service. */
-async function fired(id: string, service: string): Promise<Ticket> {
+async function fired(id: string, service: string, given: Partial<Transition> = {}): Promise<Ticket> {
   const rule: Rule = { ...scene.rule, id, ticket: { service, deadlineMs: 3_600_000 } };
-  const transition = scene.transition(`${id}.0`, 'firing', { rule: id, group: 'd1' });
+  const transition = scene.transition(`${id}.0`, 'firing', { rule: id, group: 'd1', ...given });
   api.fire(transition, { rule, subject: { kind: 'device', device: { ...scene.device, id: 'd1' } } });
   const { value } = await call<Page<Ticket>>('GET', `/tickets?rule=${id}`);
   return value.items[0]!;
@@ -124,7 +126,18 @@ test('tickets - a command runs by itself only where the profile says automatic',
   const ofTicket = async ({ id }: Ticket) =>
     (await call<Page<DeviceCommand>>('GET', '/devices/d1/commands')).value.items.filter(({ ticket }) => ticket === id);
   expect(await ofTicket(await fired('8', 'repair'))).toEqual([]);
-  expect(await ofTicket(await fired('9', 'reset'))).toMatchObject([{ command: 'restart', by: 'rule:9' }]);
+  const restart = { command: 'restart', by: 'rule:9' };
+  expect(await ofTicket(await fired('9', 'reset'))).toMatchObject([restart]);
+  await fired('9', 'reset', { id: '10.0', from: 'firing', to: 'resolved' });
+  expect(await ofTicket(await fired('9', 'reset', { id: '11.0' }))).toMatchObject([restart, restart]);
+});
+
+test('tickets - a command that cannot run by itself stops nothing: the ticket says why it was not sent', async () => {
+  const { id } = await fired('12', 'valve');
+  const { history } = (await call<Ticket>('GET', `/tickets/${id}`)).value;
+  expect(history.at(-1)).toMatchObject({ action: 'commented', by: 'rule:12' });
+  expect(history.at(-1)!.note).toMatch(/^the command shut was not sent: no uplink of the device came yet/);
+  expect(await fired('13', 'reset')).toMatchObject({ status: 'open' });
 });
 
 test('desired - is set as a whole or by a merge patch, at the version that was seen', async () => {

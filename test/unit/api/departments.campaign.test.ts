@@ -281,10 +281,12 @@ const LISTS: Readonly<Record<string, string>> = {
   'GET /api/v1/oversight': 'summaries count the tickets of the department only',
   'GET /api/v1/events': 'where the city does not share; test/integration/sse.test.ts',
   'GET /api/v1/alerts': 'where the city does not share',
+  'GET /api/v1/alerts/fired': 'where the city does not share',
   'GET /api/v1/alerts/{rule}/{group}': 'where the city does not share',
   'GET /api/v1/devices/{id}/explain': 'where the city does not share',
   'GET /api/v1/readings': 'where the city does not share',
   'GET /api/v1/readings/latest': 'where the city does not share',
+  'GET /api/v1/readings/seen': 'where the city does not share',
   'POST /api/v1/rules/try': 'where the city does not share',
   'POST /api/v1/rules/backtest': 'where the city does not share',
   'POST /api/v1/rules/suggest': 'where the city does not share',
@@ -292,6 +294,7 @@ const LISTS: Readonly<Record<string, string>> = {
   'GET /api/v1/quarantine': 'a list of the quarantine has the refused messages of own devices only',
   'GET /api/v1/quarantine/groups': 'a list of the quarantine has the refused messages of own devices only',
   'GET /api/v1/quarantine/replays/{id}': 'whoever began it has its random id',
+  'DELETE /api/v1/quarantine/replays/{id}': 'whoever began it has its random id',
 };
 
 describe('what belongs to a department', () => {

@@ -79,6 +79,16 @@ test('openapi - lists every route, and nothing else', () => {
   expect(open311!.sort()).toEqual([...wanted, ...others].sort());
 });
 
+test.each(['/openapi.json', '/asyncapi.json'])('openapi - who has %s already gets 304', async (path) => {
+  const first = await api.fetch(path, { key: null });
+  const etag = first.headers.get('etag')!;
+  expect([first.status, first.headers.get('cache-control')]).toEqual([200, 'public, max-age=0']);
+  const again = await api.fetch(path, { key: null, headers: { 'if-none-match': etag } });
+  expect([again.status, await again.text()]).toEqual([304, '']);
+  const other = await api.fetch(path, { key: null, headers: { 'if-none-match': 'W/"another"' } });
+  expect(other.status).toBe(200);
+});
+
 test('openapi - every schema that it refers to is in it', async () => {
   const text = await (await api.fetch('/openapi.json', { key: null })).text();
   const { components } = JSON.parse(text) as { components: { schemas: object } };

@@ -11,6 +11,7 @@ const shown: City = {
   accepts: { pastMs: 1, aheadMs: 1 },
   publication: { licence: 'CC0-1.0', coordinateDecimals: 0, readings: [], requests: false, shared: SHARED },
   open311: { jurisdiction: null, contact: null, keyService: null },
+  map: { tiles: null, attribution: '' },
   metrics: new Map(),
   profiles: new Map(),
   formats: new Map(),
@@ -108,6 +109,35 @@ describe('open data', () => {
     });
   });
 
+  test('shows how the city responds of one service or district, over one to five years', async () => {
+    const of = async (query: string) => (await open(`/public/oversight.json?${query}`)).json();
+    const about = { service: 'air-quality', district: 'harbour' };
+    expect(await of(new URLSearchParams(about).toString())).toMatchObject({ ...about, total: { opened: 3 } });
+    const [one, five] = [await of(''), await of('weeks=260')] as { from: string; generatedAt: string }[];
+    const weeks = ({ from, generatedAt }: typeof one & {}) =>
+      (Date.parse(generatedAt) - Date.parse(from)) / 604_800_000;
+    expect([weeks(one!), weeks(five!)]).toEqual([52, 260]);
+    expect(await of('service=air-quality&weeks=104')).toMatchObject({ service: 'air-quality', district: null });
+    for (const [query, status] of [
+      ['service=ghost', 404],
+      ['district=ghost', 404],
+      ['weeks=53', 400],
+    ] as const)
+      expect((await open(`/public/oversight.json?${query}`)).status, query).toBe(status);
+  });
+
+  test('names no service that citizens cannot ask for, and counts its tickets in all', async () => {
+    const services = new Map([...shown.services].map(([id, service]) => [id, { ...service, open311: false }]));
+    const other = await openApi({}, { city: () => ({ ...shown, services }) });
+    other.incidents(2);
+    const of = (query: string) => other.fetch(`/public/oversight.json${query}`, { key: null });
+    const text = await (await of('')).text();
+    expect(JSON.parse(text)).toMatchObject({ total: { opened: 2 }, services: {}, byService: [] });
+    expect(text).not.toContain('air-quality');
+    expect((await of('?service=air-quality')).status).toBe(404);
+    await other.stop();
+  });
+
   test('shows the tickets of public services as GeoJSON', async () => {
     const response = await open('/public/tickets.geojson');
     expect(response.headers.get('content-type')).toContain('application/geo+json');
@@ -148,7 +178,7 @@ describe('open data', () => {
   });
 
   test('has a page in both languages that needs no key and nothing from other servers', async () => {
-    for (const path of ['/public', '/public/report']) {
+    for (const path of ['/public', '/public/report', '/claim']) {
       const response = await open(path);
       expect(response.status, path).toBe(200);
       expect(response.headers.get('content-security-policy')).toContain("script-src 'self'");

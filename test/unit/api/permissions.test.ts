@@ -37,6 +37,12 @@ describe('every route', () => {
     expect(PERMISSION_NAMES.filter((one) => !used.has(one) && !elsewhere.includes(one))).toEqual([]);
   });
 
+  test('that is no look at something needs a right to change it', () => {
+    const reading = scene.routes.filter(({ method, permission }) => method !== 'GET' && permission.endsWith('.read'));
+    // It looks at the text that it is given.
+    expect(reading.map(({ method, path }) => `${method} ${path}`)).toEqual(['POST /api/v1/rules/check']);
+  });
+
   test.each(GRANTS.map((grant) => [nameOf(grant), grant] as const))(
     'lets in %s as the table says',
     async (_, grant) => {
@@ -112,6 +118,39 @@ describe('what was possible once', () => {
     expect(await add({ role: 'dispatcher', department: 'care' })).toMatchObject({ status: 201 });
   });
 
+  test('a person gets no role that no key could have, when added or changed', async () => {
+    const email = 'none@city.example';
+    const id = await scene.made('/api/v1/users', {
+      name: 'N',
+      email: 'some@city.example',
+      roles: [{ role: 'viewer', department: null }],
+    });
+    for (const [role, department, why] of [
+      ['viewer', 'raods', 'did you mean "roads"'],
+      ['admin', 'care', 'admin is a role of the whole city'],
+      ['dispatcher', null, 'dispatcher is a role of one department'],
+    ] as const) {
+      const roles = [{ role, department }];
+      const refused = { status: 400, detail: expect.stringContaining(why) };
+      expect(await scene.ask(scene.keyOf(admin), 'POST', '/api/v1/users', { name: 'N', email, roles })).toMatchObject(
+        refused,
+      );
+      expect(await scene.ask(scene.keyOf(admin), 'PATCH', `/api/v1/users/${id}`, { roles })).toMatchObject(refused);
+    }
+  });
+
+  test('an auditor makes no link that signs somebody else in, and sees sessions', async () => {
+    const roles = [{ role: 'admin', department: null }];
+    const id = await scene.made('/api/v1/users', { name: 'Boss', email: 'boss@city.example', roles });
+    const auditor = scene.keyOf({ role: 'auditor', department: null });
+    expect(await scene.ask(auditor, 'POST', `/api/v1/users/${id}/link`)).toMatchObject({
+      status: 403,
+      detail: expect.stringContaining('users.write'),
+    });
+    expect((await scene.ask(auditor, 'GET', `/api/v1/users/${id}/sessions`)).status).toBe(200);
+    expect((await scene.ask(scene.keyOf(admin), 'POST', `/api/v1/users/${id}/link`)).status).toBe(201);
+  });
+
   test('an admin of a department, of an older version, is bound to it', async () => {
     const old = scene.keyOf({ role: 'admin', department: 'care' });
     const ticket = await scene.made('/api/v1/tickets', opening('roads'));
@@ -149,6 +188,27 @@ describe('scopes', () => {
     expect((await add('admin', ['keys.write', 'audit.read'], by)).status).toBe(403);
     expect((await scene.ask(by, 'POST', '/api/v1/keys', { name: 'k', role: 'admin' })).status).toBe(403);
   });
+
+  test('nor do they come to more by a person, by a link of one, or by the new secret of another key', async () => {
+    const { value } = await add('admin', ['keys.write', 'keys.read', 'users.write']);
+    const [by, own] = [String(value.secret), String(value.id)];
+    const beyond = { status: 403, detail: expect.stringMatching(/^the scopes of your key do not let it give/) };
+    const roles = [{ role: 'admin', department: null }];
+    const asked = (method: string, path: string, body?: unknown) => scene.ask(by, method, path, body);
+    const person = (email: string) => ({ name: 'N', email, roles });
+    expect(await asked('POST', '/api/v1/users', person('new@city.example'))).toMatchObject(beyond);
+    const chief = await scene.made('/api/v1/users', person('chief@city.example'));
+    expect(await asked('PATCH', `/api/v1/users/${chief}`, { roles })).toMatchObject(beyond);
+    expect(await asked('POST', `/api/v1/users/${chief}/link`)).toMatchObject(beyond);
+    const wide = await scene.made('/api/v1/keys', { name: 'wide', role: 'admin' });
+    expect(await asked('POST', `/api/v1/keys/${wide}/rotate`)).toMatchObject(beyond);
+    const server = { name: 'ns', role: 'network-server', uplinks: { devices: ['d1'] } };
+    const bound = await scene.made('/api/v1/keys', server);
+    expect(await asked('PATCH', `/api/v1/keys/${bound}`, { uplinks: 'all' })).toMatchObject(beyond);
+    const narrow = await scene.made('/api/v1/keys', { name: 'narrow', role: 'admin', scopes: ['keys.read'] });
+    expect((await asked('POST', `/api/v1/keys/${narrow}/rotate`)).status).toBe(200);
+    expect((await asked('POST', `/api/v1/keys/${own}/rotate`)).status).toBe(200);
+  });
 });
 
 describe('where the city does not share', () => {
@@ -176,6 +236,17 @@ describe('where the city does not share', () => {
     }
   });
 
+  test('a department sees which of its own devices have sent a reading', async () => {
+    const seen = async (department: string | null) => {
+      const response = await own.fetch('/api/v1/readings/seen', { key: own.key('operator', department) });
+      return ((await response.json()) as { items: { device: string; at: string }[] }).items;
+    };
+    await expect.poll(() => seen(null)).toMatchObject([{ device: 'd1' }]);
+    expect(await seen('care')).toHaveLength(1);
+    expect(await seen('roads')).toEqual([]);
+    expect((await get('/api/v1/readings/seen?device=p1', 'care')).body.reason).toBe('not-your-department');
+  });
+
   test('a department sees the alerts of its own rules, in every list', async () => {
     const rules = async (path: string, department: string | null) =>
       (await get(path, department)).body.items.map(({ rule: id }) => id).sort();
@@ -186,6 +257,18 @@ describe('where the city does not share', () => {
     }
     expect((await get('/api/v1/alerts/of-roads/d1', 'care')).status).toBe(404);
     expect((await get('/api/v1/alerts/of-care/d1', 'care')).status).toBe(200);
+  });
+
+  test('a department learns how often its own rules fired, and no others', async () => {
+    const fired = async (department: string | null) => {
+      const { counts } = (await get('/api/v1/alerts/fired', department)).body as unknown as {
+        counts: { rule: string }[];
+      };
+      return counts.map(({ rule: id }) => id).sort();
+    };
+    expect(await fired(null)).toEqual(['of-care', 'of-roads', 'r1']);
+    expect(await fired('care')).toEqual(['of-care']);
+    expect(await fired('roads')).toEqual(['of-roads']);
   });
 
   test('a department gets the events of its own alerts', async () => {

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Page } from '../../../domain/index.ts';
+import type { Page, Ticket } from '../../../domain/index.ts';
 import type { ListedRule, RuleVersion, Suggestions, TrialReport } from '../../../rules/index.ts';
 import { openApi, type TestApi } from '../../kit/api/kit.ts';
+import * as scene from '../../kit/tickets/scene.ts';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -66,7 +67,7 @@ describe('rules of the API', () => {
     ]);
   });
 
-  test('an editor is told every mistake with its line, and nothing is stored', async () => {
+  test('an editor gets every mistake with its line, and nothing is stored', async () => {
     const text = yaml('checked', 10).replace('metric: a', 'metric: nope');
     const found = await send('POST', '/api/v1/rules/check', { text });
     expect(found.status).toBe(200);
@@ -305,6 +306,21 @@ describe('suggest', () => {
     expect(alerts).toEqual(alerts.toSorted((x, y) => x - y));
     expect(new Set(settings.map(({ kind }) => kind))).toEqual(new Set(['threshold', 'jump', 'anomaly']));
     expect(await suggest({ metric: 'a', profile: 'bin' })).toMatchObject({ status: 200, body: { incidents: 0 } });
+  });
+
+  test('a ticket that somebody acknowledged is an incident, one that ended with its alert is none', async () => {
+    const rule = { ...scene.rule, ticket: { service: 'repair', deadlineMs: 3_600_000 } };
+    const subject = { kind: 'device', device: { ...scene.device, id: 'd1', profile: 'bin' } } as const;
+    const fire = (id: string, to: 'firing' | 'resolved') =>
+      api.fire(scene.transition(id, to, { group: 'd1', atMs: Date.now() }), { rule, subject });
+    const incidents = async () => (await suggest({ metric: 'a', profile: 'bin' })).body as unknown as Suggestions;
+    fire('901.0', 'firing');
+    fire('902.0', 'resolved');
+    expect((await incidents()).incidents).toBe(0);
+    fire('903.0', 'firing');
+    const { items } = await get<Page<Ticket>>('/api/v1/tickets?group=d1&status=open');
+    expect((await send('POST', `/api/v1/tickets/${items[0]!.id}/acknowledge`, {})).status).toBe(200);
+    expect((await incidents()).incidents).toBe(1);
   });
 
   test.each<[object, RegExp]>([

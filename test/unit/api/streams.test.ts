@@ -25,6 +25,7 @@ async function serve() {
       oldest: events.oldest,
       firedSince: events.firedSince,
       store: events.store,
+      isShared: false,
       onAppended(listener) {
         listeners.add(listener);
         return () => listeners.delete(listener);

@@ -146,6 +146,7 @@ test('silences - created, shown, in force, ended; the alert and the waiting tick
     [{ ...asked, endsAt: iso(now + 400 * 86_400_000) }, 'at most 366 days'],
     [{ ...asked, matchers: { district: 'east' }, calendar: 'never' }, 'unknown calendar "never"'],
     [{ ...asked, matchers: { rule: 'no-such' } }, 'unknown rule "no-such"'],
+    [{ ...asked, matchers: { severity: ['hgih'] } }, 'unknown severity "hgih": did you mean "high"?'],
     [{ ...asked, matchers: { device: 'ghost' } }, 'unknown device "ghost"'],
   ] as const) {
     const { status, body } = await call('/api/v1/silences', { body: wrong });

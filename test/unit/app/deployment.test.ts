@@ -2,12 +2,12 @@ import { chmodSync, mkdirSync, mkdtempSync, utimesSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { adviceOn, type ListedKey, readConfig, type Seen } from '../../../app/index.ts';
+import { adviceOn, type ListedKey, type ListedPerson, readConfig, type Seen } from '../../../app/index.ts';
 import { certificate } from '../../kit/broker/certificate.ts';
 
 const NOW = Date.parse('2026-11-29T12:00:00Z');
 const DAY = 86_400_000;
-const NOTHING: Seen = { clock: null, ntp: null, keys: null };
+const NOTHING: Seen = { clock: null, ntp: null, keys: null, people: null };
 
 function folder(): string {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-doctor-'));
@@ -50,6 +50,8 @@ test('doctor - a listener without TLS that others reach', () => {
   const tls = { HTTPS_PORT: '8443', TLS_CERT: join(dir, 'cert.pem'), TLS_KEY: join(dir, 'key.pem') };
   const redirect = { HTTP_REDIRECT: 'true', LAMPPOST_PUBLIC_URL: 'https://lamppost.example' };
   expect(adviceIn(settingsOf(dir, { HTTP_HOST: '0.0.0.0', ...tls, ...redirect }))).toEqual([ONE_DISK]);
+  const closed = { MQTT_HOST: '0.0.0.0', MQTT_PORT: 'off', MQTTS_PORT: '8883' };
+  expect(adviceIn(settingsOf(dir, { ...closed, ...tls }))).toEqual([ONE_DISK]);
 });
 
 test('doctor - keys that never expire, are not used, or are bound', () => {
@@ -73,13 +75,38 @@ test('doctor - keys that never expire, are not used, or are bound', () => {
   const settings = settingsOf(folder(), { LAMPPOST_ADMIN_KEY: 'x'.repeat(32) });
   expect(adviceIn(settings, { ...NOTHING, keys })).toEqual([
     expect.stringMatching(
-      /^keys: the admin key of the settings is in use, beside boss \(boss\); take LAMPPOST_ADMIN_KEY/,
+      /^keys: the admin key of the settings is in use, beside boss \(boss\); set LAMPPOST_ADMIN_KEY=off/,
     ),
     expect.stringMatching(/^keys: these keys never expire: endless \(endless\); /),
     expect.stringMatching(/^keys: these keys were not used for 90 days: unused \(unused\), never \(never\); revoke/),
     expect.stringMatching(/^keys: roles of the whole city in a department.*: half \(half\); /),
     ONE_DISK,
   ]);
+});
+
+test('doctor - the admin key of the settings, until it is off', () => {
+  const admin: ListedPerson = {
+    ...{ email: 'mei@city.example', roles: [{ role: 'admin', department: null }] },
+    ...{ hasPassword: true, issuer: null, suspendedAt: null },
+  };
+  const adviceBeside = (people: readonly ListedPerson[], key = 'x'.repeat(32)) =>
+    adviceIn(settingsOf(folder(), { LAMPPOST_ADMIN_KEY: key }), { ...NOTHING, keys: [], people });
+  const inUse = 'in use, beside mei@city.example; set LAMPPOST_ADMIN_KEY=off';
+  expect(adviceBeside([admin])).toEqual([expect.stringContaining(inUse), ONE_DISK]);
+  expect(adviceBeside([{ ...admin, hasPassword: false, issuer: 'https://login.example' }])[0]).toContain(inUse);
+  for (const other of [
+    { roles: [{ role: 'viewer', department: null }] },
+    { roles: [{ role: 'admin', department: 'waste' }] },
+    { hasPassword: false },
+    { suspendedAt: '2026-11-01T00:00:00Z' },
+  ] satisfies Partial<ListedPerson>[])
+    expect(adviceBeside([{ ...admin, ...other }]), JSON.stringify(other)).toEqual([
+      expect.stringMatching(
+        /^keys: only the admin key of the settings administers .*; add a person \(lamppost user add/,
+      ),
+      ONE_DISK,
+    ]);
+  expect(adviceBeside([admin], 'off')).toEqual([ONE_DISK]);
 });
 
 test.skipIf(process.platform === 'win32')('doctor - files that others may use', () => {

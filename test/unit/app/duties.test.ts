@@ -10,6 +10,7 @@ function scripted() {
   const listeners = new Set<(duty: Duty) => void>();
   const duties: Duties = {
     holds: (duty) => held.get(duty) ?? null,
+    deadlines: null,
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);

@@ -108,7 +108,9 @@ describe('the schedule', () => {
 describe('the schedule, whatever the wall clock does', () => {
   afterEach(() => void vi.useRealTimers());
 
-  /** The local times at which a job ran while `hours` passed from a moment on, with the clock set before some of them. */
+  /**
+   * The local times at which a job ran while `hours` passed from a moment on, with the clock set before some of them.
+   */
   async function runs(job: { cron: string }, timezone: string, from: string, hours: number, setTo: string[] = []) {
     vi.useFakeTimers({ now: Date.parse(from) });
     const at: string[] = [];

@@ -21,7 +21,7 @@ function bridgesIn(text: string) {
   return city.bridges;
 }
 
-/** A broker that settles what it is given when it is told to. */
+/** A broker that settles what it is given when it is asked to. */
 class Commits {
   readonly taken: string[] = [];
   readonly batches: number[] = [];
@@ -249,6 +249,20 @@ describe.skipIf(!hasMosquitto())('bridges - to Mosquitto', () => {
     );
     expect(commits.taken).toEqual(['lns tele/bin-1/up 1', 'lns http/geojson 2']);
     expect(status()).toMatchObject({ refused: 1, lastError: { message: 'ngsi/large: it is too large' } });
+  });
+
+  test('bridges that share a subscription have a part of its messages each, and each message once', async () => {
+    await startMosquitto();
+    const shared = 'protocol: "5", subscribe: [{ topic: "$share/g/tele/+" }]';
+    begin(`${shared} }\nquay: { url: "mqtt://127.0.0.1:${port}", key: other, ${shared}`);
+    await until(() => bridges.list().every(({ state }) => state === 'connected'), 'both bridges');
+    const client = await publisher();
+    await Promise.all(Array.from({ length: 100 }, (_, n) => client.publishAsync('tele/bin-1', `${n}`, { qos: 1 })));
+    await until(() => commits.taken.length >= 100, 'all messages');
+    await until(() => bridges.list().every(({ pending }) => pending === 0), 'their acknowledgements');
+    const numbers = commits.taken.map((one) => Number(one.split(' ')[2]));
+    expect(numbers.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, n) => n));
+    expect(new Set(commits.taken.map((one) => one.split(' ')[0]))).toEqual(new Set(['lns', 'other']));
   });
 
   test.each(['3.1.1', '5'])(

@@ -154,16 +154,16 @@ describe('messages in the journal', () => {
     },
   );
 
-  test('broker - a device is told of each refused message on its rejections, of a flood of them twenty times', async () => {
+  test('broker - a device is notified of each refused message, of a flood of them twenty times', async () => {
     device.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'devices/bin-1/rejections', qos: 0 }] });
     await until(() => device.got('suback').length === 1, 'SUBACK');
     for (let id = 1; id <= 50; id++) device.send(publishPacket('tele/bin-1/STATE', 'x', 1, id));
     await until(() => device.got('puback').length === 50, 'every PUBACK');
     await until(() => device.got('publish').length >= 20, 'the rejections');
     await device.ping();
-    const told = device.got('publish').map(({ payload }) => JSON.parse(payload.toString()));
-    expect(told).toHaveLength(20);
-    expect(told[0]).toMatchObject({
+    const notices = device.got('publish').map(({ payload }) => JSON.parse(payload.toString()));
+    expect(notices).toHaveLength(20);
+    expect(notices[0]).toMatchObject({
       topic: 'tele/bin-1/STATE',
       refused: [{ scope: 'message', reason: 'unknown-topic' }],
     });

@@ -82,21 +82,21 @@ describe('overload', () => {
 describe('limits of one client', () => {
   const tight = { device: { messagesPerSecond: 10, bytesPerSecond: 0 }, profiles: {} };
 
-  test('broker - a device that sends more than it may is not read for a while, is told so, and loses nothing', async () => {
+  test('broker - a device that sends more than it may is not read for a while, gets a notice, and loses nothing', async () => {
     await start({ accounts: tight });
     const device = await rawLogin(scene.port, 'bin-1');
-    const told: string[] = [];
+    const notices: string[] = [];
     const admin = await login(scene.port, 'admin');
-    admin.on('message', (_topic, payload) => told.push(payload.toString()));
+    admin.on('message', (_topic, payload) => notices.push(payload.toString()));
     await admin.subscribeAsync('devices/bin-1/rejections');
     flood(device, 1_000);
     await until(() => device.got('puback').length === 1_000, 'the burst');
     flood(device, 30, 1_001);
-    await until(() => told.length === 1, 'the notice');
+    await until(() => notices.length === 1, 'the notice');
     await aWhile();
     const before = takenOf('bin-1');
     expect(before).toBeLessThan(1_030);
-    expect(JSON.parse(told[0]!)).toMatchObject({
+    expect(JSON.parse(notices[0]!)).toMatchObject({
       topic: TOPIC,
       refused: [{ scope: 'connection', reason: 'throttled', path: '$' }],
     });
@@ -108,7 +108,7 @@ describe('limits of one client', () => {
     expect(record.throttled.count).toBeGreaterThan(0);
     expect(record.throttled.ms).toBeGreaterThanOrEqual(2_000);
     expect(scene.broker.throttled(10)).toEqual([{ id: 'bin-1', ms: record.throttled.ms }]);
-    expect(told).toHaveLength(1);
+    expect(notices).toHaveLength(1);
     await admin.endAsync();
   });
 

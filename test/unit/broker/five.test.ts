@@ -369,7 +369,7 @@ describe('the end of a connection', () => {
 });
 
 describe('clients', () => {
-  test('MQTT 5 - mqtt.js publishes, is refused with a reason, subscribes, and gets user properties', async () => {
+  test('MQTT 5 - mqtt.js publishes, is refused with a reason code, and subscribes', async () => {
     const client = await login(scene.port, 'bin-1', { protocolVersion: 5, properties: { topicAliasMaximum: 5 } });
     await client.publishAsync(OWN, '{}', { qos: 2, properties: { topicAlias: 1 } });
     await client.publishAsync('', '{}', { qos: 1, properties: { topicAlias: 1 } });

@@ -3,6 +3,7 @@ import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type GuardRefusal, guard, PacketWalker } from '../../../broker/index.ts';
+import { runs } from '../../kit/runs.ts';
 
 const MOST = 400;
 
@@ -70,7 +71,7 @@ describe('the packet walker', () => {
         }
         expect(refusal).toBeNull();
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 

@@ -78,7 +78,7 @@ describe.skipIf(!hasMosquittoClients())("Mosquitto's clients with -V 5", () => {
   const publish = (topic: string, ...more: string[]) =>
     run('mosquitto_pub', ...args('bin-1'), '-i', 'bin-1', '-t', topic, '-m', '[]', ...more);
 
-  test('broker - a message is taken, its content type chooses the format; one that is refused is told', async () => {
+  test('broker - a message is taken, its content type chooses the format; one that is refused is notified', async () => {
     for (const qos of ['0', '1', '2']) expect(await publish(OWN, '-q', qos)).toEqual({ code: 0, output: '' });
     const senml = ['-D', 'publish', 'content-type', 'application/senml+json', '-D', 'publish', 'topic-alias', '1'];
     expect(await publish(OWN, '-q', '1', ...senml)).toEqual({ code: 0, output: '' });
@@ -91,7 +91,7 @@ describe.skipIf(!hasMosquittoClients())("Mosquitto's clients with -V 5", () => {
     expect(scene.sink.taken).toHaveLength(4);
   });
 
-  test('broker - a wrong secret is told', async () => {
+  test('broker - a wrong secret is refused with its reason', async () => {
     const login = ['-V', '5', '-h', '127.0.0.1', '-p', `${scene.port}`, '-u', 'bin-1'];
     const wrong = await run('mosquitto_pub', ...login, '-P', 'wrong', '-i', 'bin-1', '-t', OWN, '-m', '[]');
     expect(wrong.output).toMatch(/Bad user name or password/i);

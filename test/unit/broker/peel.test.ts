@@ -3,6 +3,7 @@ import { generate, type Packet, parser } from 'mqtt-packet';
 import { describe, expect, test } from 'vitest';
 import { PacketWalker, Peeler } from '../../../broker/index.ts';
 import { publishPacket } from '../../kit/broker/kit.ts';
+import { runs } from '../../kit/runs.ts';
 
 const MOST = 1 << 20;
 const OWN = 'devices/bin-1/readings';
@@ -92,7 +93,7 @@ describe('the peeler', () => {
         for (const chunk of chunksOf(bytes, cuts)) read(chunk);
         expect(whats()).toEqual(parsed(bytes));
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 
@@ -109,7 +110,7 @@ describe('the peeler', () => {
         }
         expect(whats()).toEqual(parsed(bytes));
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 

@@ -396,7 +396,18 @@ test.each([
   ['citizen-app', 'water', 'not-your-role'],
   ['network-server', null, 'not-your-role'],
 ] as const)('access - a %s of %s who asks for the reporter of a ticket of water: %s', (role, department, refusal) => {
-  expect(refuseReporter({ role, department }, { department: 'water' })).toBe(refusal);
+  expect(refuseReporter([{ role, department }], { department: 'water' })).toBe(refusal);
+});
+
+test('access - of a person with several roles each counts, and none where a group has the ticket', () => {
+  const grants = [
+    { role: 'operator', department: 'waste' },
+    { role: 'operator', department: 'water' },
+    { role: 'viewer', department: 'lighting' },
+  ] as const;
+  for (const department of ['waste', 'water']) expect(refuseReporter(grants, { department })).toBeNull();
+  expect(refuseReporter(grants, { department: 'lighting' })).toBe('not-your-department');
+  expect(refuseReporter(grants, { department: 'water' }, 'community')).toBe('not-a-department');
 });
 
 test('all requests that somebody follows are found, page by page', () => {

@@ -380,3 +380,17 @@ test('city - the values of a state have codes, and a changed city may not give a
     expect.stringMatching(/code of closed was 1 and would be 2/),
   ]);
 });
+
+test('city - maps have no tiles unless city.yaml names them, by an address that a browser can fill in', () => {
+  expect(parseCity(sample).city!.map).toEqual({ tiles: null, attribution: '' });
+  const withTiles = (tiles: string) =>
+    parseCity(withFile('city.yaml', `${textOf('city.yaml')}\nmap: { tiles: "${tiles}", attribution: "© A" }\n`));
+  const good = 'https://tiles.example/{z}/{x}/{y}.png?k=1';
+  expect(withTiles(good).city!.map).toEqual({ tiles: good, attribution: '© A' });
+  for (const bad of [
+    'https://{s}.example/{z}/{x}/{y}.png',
+    'tiles/{z}/{x}/{y}.png',
+    'https://tiles.example/{z}/{x}.png',
+  ])
+    expect(formatProblems(withTiles(bad).problems), bad).toContain('such as https://tiles.example/{z}/{x}/{y}.png');
+});

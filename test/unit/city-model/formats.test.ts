@@ -25,7 +25,7 @@ test.each([
     'formats.yaml:2:6 x/{id} is also x/{device} of a',
   ],
   ['readings: { flatten: "@" }', "a name of Lamppost's own topics"],
-  ['a: { time: { at: t, unit: sec }, flatten: "@" }', '"sec" is none of iso, s, ms, us, ns'],
+  ['a: { time: { at: t, unit: sec }, flatten: "@" }', '"sec" is none of iso, epoch, s, ms, us, ns'],
   ['a: { time: { at: t, zone: Europe/Berln }, flatten: "@" }', 'did you mean "Europe/Berlin"'],
   ['a: { values: { t: { at: t, unit: Celsius2 } } }', 'unknown unit "Celsius2"'],
   ['a: { content: bytes }', 'bytes needs a layout'],

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { openSource, RULE_BOUNDS } from '../../../city-model/index.ts';
 import { excessOf } from '../../../domain/index.ts';
+import { runs } from '../../kit/runs.ts';
 
 const read = (text: string, path = 'rule.yaml') => {
   const { value, problems } = openSource({ path, text }, RULE_BOUNDS);
@@ -100,7 +101,7 @@ describe('yaml', () => {
         for (const problem of problems) expect(problem).toMatch(/^[1-9]\d*:[1-9]\d* ./);
         expect(problems.length).toBeLessThan(50);
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 });

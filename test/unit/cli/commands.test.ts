@@ -67,7 +67,9 @@ test('client - throws the reason of a refusal, and names the URL where there is 
   await expect(new Client(await refuse('<html>'), KEY).text('GET', '/')).rejects.toThrow(/127.* responds 404: <html>/);
   await expect(new Client('nonsense', KEY).text('GET', '/')).rejects.toMatchObject({ code: 'config' });
   const closed = new Client('http://127.0.0.1:1', KEY);
-  await expect(closed.text('GET', '/')).rejects.toThrow(/no server responds at http:\/\/127\.0\.0\.1:1/);
+  await expect(closed.text('GET', '/')).rejects.toThrow(
+    /no server responds at http:\/\/127\.0\.0\.1:1: .*LAMPPOST_URL/,
+  );
 });
 
 test('client - yields events, throws an event problem, and reports a stream that ends', async () => {
@@ -81,7 +83,7 @@ test('client - yields events, throws an event problem, and reports a stream that
   await expect(read(await stream('event: problem\ndata: {"detail":"too long"}\n\n'))).rejects.toThrow('too long');
 });
 
-test('client - a missing key and a wrong one are told apart; a wrong one is named by where it was found', async () => {
+test('client - a missing key and a wrong one are distinguished; a wrong one is named by where it was found', async () => {
   const url = await serve((_, response) => response.writeHead(401).end('{"detail":"unknown key"}'));
   const said = (flags: { key?: string }, environment: NodeJS.ProcessEnv) =>
     clientOf({ url, ...flags }, environment)
@@ -283,6 +285,30 @@ test('cli - an empty list is said beside the output; --json prints JSON of an em
   expect(written(error)).toBe('there is nothing to show');
   for (const flags of [[], ['--json']]) await run(['key', 'revoke', 'k', '--url', url, ...flags], {});
   expect(log.mock.calls.slice(-2)).toEqual([['done'], ['{}']]);
+});
+
+test('cli - user add and link print their link as JSON with --json', async () => {
+  const log = silenced('log');
+  const bodies: Record<string, unknown> = {
+    'POST /api/v1/users': { id: 'p-1', email: 'mei@city.example' },
+    'GET /api/v1/users': { items: [{ id: 'p-1', email: 'mei@city.example' }], next: null },
+    'POST /api/v1/users/p-1/link': { path: '/auth/link#abc', until: '2026-12-01T00:00:00.000Z' },
+  };
+  const url = await serve(({ method, url: path = '' }, response) =>
+    response.end(JSON.stringify(bodies[`${method} ${path.split('?')[0]}`])),
+  );
+  const link = { url: `${url}/auth/link#abc`, until: '2026-12-01T00:00:00.000Z' };
+  const mei = ['mei@city.example', '--url', url];
+  const json = async (argv: readonly string[]) => {
+    expect(await run(['user', ...argv, '--json'], {})).toBe(0);
+    return JSON.parse(log.mock.lastCall![0] as string);
+  };
+  expect(await json(['add', ...mei, '--name', 'Mei', '--role', 'admin'])).toEqual({
+    ...{ id: 'p-1', email: 'mei@city.example', link },
+  });
+  expect(await json(['link', ...mei])).toEqual(link);
+  expect(await run(['user', 'link', ...mei], {})).toBe(0);
+  expect(log.mock.lastCall![0]).toMatch(/^This link signs in, once, .*\nhttp:\S+#abc$/);
 });
 
 test('cli - an id that is not in the quarantine is said, and exits with 1', async () => {

@@ -56,7 +56,7 @@ test('doctor of a cluster - names what is wrong with the stream', () => {
   expect(wrong(findingsOf(SETTINGS, three(), odd))).toEqual([
     'stream lamppost: it has 1 replicas, and LAMPPOST_LOG_REPLICAS is 3; nats stream edit lamppost --replicas 3',
     'stream lamppost: its replica on n2 is away',
-    'stream lamppost: its replica on n3 is behind',
+    'stream lamppost: its replica on n3 is behind: where it stays so for a minute, restart that server',
     'stream lamppost: its duplicate window is 5 s; it must be 120 s or more',
     'stream lamppost: it is in memory only; it must be in files',
     'stream lamppost: its retention is workqueue; it must be limits',

@@ -1,4 +1,3 @@
-import { DatabaseSync } from 'node:sqlite';
 import { beforeEach, describe, expect, test } from 'vitest';
 import {
   COMMAND_SCHEMA,
@@ -8,6 +7,7 @@ import {
   type DesiredChange,
 } from '../../../commands/index.ts';
 import {
+  type CommandSpec,
   type DesiredState,
   type DeviceCommand,
   driftOf,
@@ -19,7 +19,8 @@ import {
   type ParameterSpec,
   type Profile,
 } from '../../../domain/index.ts';
-import { migrate, transact } from '../../../store/index.ts';
+import { transact } from '../../../store/index.ts';
+import { openMigrated } from '../../kit/store/new-state.ts';
 import { serviceOf } from '../../kit/tickets/scene.ts';
 
 const title = { en: 'A', zh: '甲' };
@@ -67,8 +68,12 @@ const VALVE: Profile = {
     ]),
   ),
 };
+const SHUT: CommandSpec = {
+  ...{ id: 'shut', title, automatic: true, validForMs: HOUR_MS, parameters: new Map() },
+  downlink: { port: 10, bytes: '00' },
+};
 const PROFILES = new Map([
-  ['valve', VALVE],
+  ['valve', { ...VALVE, commands: new Map([...VALVE.commands, ['shut', SHUT]]) }],
   ['light', LIGHT],
   ['decade', { ...LIGHT, commands: new Map([...LIGHT.commands].map(([id, one]) => [id, { ...one, ...DECADE }])) }],
 ]);
@@ -78,13 +83,13 @@ const SERVICES = new Map(
     dark: { name: 'restart', parameters: {} },
     night: { name: 'mode', parameters: { to: 'night' } },
     odd: { name: 'mode', parameters: { to: 'dusk' } },
+    wet: { name: 'shut', parameters: {} },
     plain: null,
   }).map(([id, command]) => [id, serviceOf(id, { command })]),
 );
 
 function open() {
-  const db = new DatabaseSync(':memory:');
-  migrate(db, [COMMAND_SCHEMA]);
+  const db = openMigrated(':memory:', [COMMAND_SCHEMA]);
   const commands: DeviceCommand[] = [];
   const desired: DesiredState[] = [];
   const resent: string[] = [];
@@ -161,7 +166,7 @@ test('command - is queued, sent and acknowledged, each once', () => {
   });
 });
 
-test('command - a device that answers before its PUBACK is noted has answered, and one that fails says why', () => {
+test('command - a device that responds before its PUBACK is noted has responded, and one that fails says why', () => {
   const { id } = state.send('lamp-1', {});
   state.answer('lamp-1', id, 'failed', 'no power');
   state.writer.delivered([id], 8);
@@ -169,7 +174,7 @@ test('command - a device that answers before its PUBACK is noted has answered, a
   expect(state.reader.get('lamp-1', id)).toMatchObject({ state: 'failed', message: 'no power' });
 });
 
-test('command - another device cannot answer it', () => {
+test('command - another device cannot respond to it', () => {
   const { id } = state.send('lamp-1', {});
   state.answer('lamp-2', id, 'done');
   expect(state.reader.get('lamp-1', id)!.state).toBe('queued');
@@ -239,19 +244,34 @@ test('command - a hundred that have ended are kept for each device', () => {
 });
 
 test('command - is sent by itself only where the service names it and the profile says so, with right parameters', () => {
+  const send = (device: string, service: string, name = state.at(0).name) =>
+    state.writer.sendAutomatically(device, { id: 't-1-0', service }, { atMs: 0, by: 'rule:dark', name });
+  expect(send('lamp-1', 'night')).toBeNull();
+  expect(state.reader.get('lamp-1', 'c-1-0')).toMatchObject({
+    command: 'mode',
+    by: 'rule:dark',
+    ticket: 't-1-0',
+    state: 'queued',
+  });
+  for (const service of ['dark', 'plain', 'unknown']) expect(send('lamp-1', service), service).toBeNull();
+  expect([send('bin-1', 'night'), send('lamp-9', 'night')]).toEqual([null, null]);
+  // The alert that it was sent for has its ticket once more.
+  expect(send('lamp-1', 'night', '1-0')).toBeNull();
+  expect(state.news()).toEqual(['c-1-0 queued']);
+});
+
+test('command - that cannot be sent by itself throws nothing and says why: nobody asked for it', () => {
   const send = (device: string, service: string) =>
     state.writer.sendAutomatically(device, { id: 't-1-0', service }, { ...state.at(0), by: 'rule:dark' });
-  expect(send('lamp-1', 'night')).toMatchObject({ command: 'mode', by: 'rule:dark', ticket: 't-1-0', state: 'queued' });
-  for (const service of ['dark', 'odd', 'plain', 'unknown']) expect(send('lamp-1', service), service).toBeNull();
-  expect([send('bin-1', 'night'), send('lamp-9', 'night')]).toEqual([null, null]);
-  expect(state.news()).toEqual(['c-1-0 queued']);
+  expect(send('lamp-1', 'odd')).toMatch(/^the command mode was not sent: .*to/);
+  expect(send('70b3d57ed0001234', 'wet')).toMatch(/^the command shut was not sent: no uplink of the device came yet/);
+  expect(state.news()).toEqual([]);
 });
 
 test('command - is valid for a year at most, also where nobody says until when', () => {
   const at = { ...state.at(0), by: 'rule:dark' };
-  expect(state.writer.sendAutomatically('lamp-3', { id: 't-1-0', service: 'dark' }, at)!.validUntil).toBe(
-    isoOf(366 * 24 * HOUR_MS),
-  );
+  expect(state.writer.sendAutomatically('lamp-3', { id: 't-1-0', service: 'dark' }, at)).toBeNull();
+  expect(state.reader.get('lamp-3', `c-${at.name}`)!.validUntil).toBe(isoOf(366 * 24 * HOUR_MS));
 });
 
 test('reported - a refused state that is replayed is not newer than what came meanwhile', () => {

@@ -19,6 +19,6 @@ test('cluster - checksums of different records are not compared', () => {
   ]);
 });
 
-test('cluster - a node that is not heard of, or behind, is named', () => {
+test('cluster - a node that is silent, or behind, is named', () => {
   expect(troubles(node('a', { ageMs: 31_000 }), node('b', { lagMs: 31_000 }))).toEqual(['silent', 'behind']);
 });

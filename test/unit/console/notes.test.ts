@@ -50,7 +50,7 @@ function notesInSources(): string[] {
   const example = (inner: string) => EXAMPLES.find(([pattern]) => pattern.test(inner))?.[1] ?? 'x';
   return globSync('tickets/*.ts').flatMap((file) => {
     const text = readFileSync(file, 'utf8');
-    const quoted = text.matchAll(/(?:\bnote(?::| =)|told\() ?(?:`([^`]+)`|'([^']+)')/g);
+    const quoted = text.matchAll(/(?:\bnote(?::| =)|updated\() ?(?:`([^`]+)`|'([^']+)')/g);
     const found = [...quoted].map(([, template, plain]) => template ?? plain!);
     return found.map((note) => note.replace(/\$\{([^{}]+)\}/g, (_, inner: string) => example(inner)));
   });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Calendar, createCalendarClock, createZone } from '../../../domain/index.ts';
+import { runs } from '../../kit/runs.ts';
 
 const MINUTE = 60_000;
 const HOUR = 3_600_000;
@@ -38,7 +39,7 @@ describe('zone', () => {
           expect(local.slice(0, 19).replace('T', ' ')).toBe(shown);
         },
       ),
-      { numRuns: 2_000 },
+      { numRuns: runs(2_000) },
     );
   });
 });
@@ -113,7 +114,7 @@ describe('calendar', () => {
           expect([naive(next - MINUTE), naive(next)]).toEqual([naive(ms), !naive(ms)]);
         },
       ),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 });

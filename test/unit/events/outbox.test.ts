@@ -2,7 +2,7 @@ import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { COMMAND_SCHEMA } from '../../../commands/index.ts';
-import { EVENT_TYPES, SEVERITIES } from '../../../domain/index.ts';
+import { EVENT_TYPES, SEVERITIES, UNNAMED } from '../../../domain/index.ts';
 import { alertEventOf, silenceEventOf } from '../../../events/cloudevent.ts';
 import { type EventFilter, followFirings, OUTBOX_SCHEMA, passes, ticketEventOf } from '../../../events/index.ts';
 import { RECEIVER_SCHEMA } from '../../../notify/index.ts';
@@ -41,6 +41,14 @@ test('outbox - a rolled back event leaves no gap', () => {
   expect(state.outbox.append(opened(3))).toBe(2);
 });
 
+test('outbox - its name follows from its first event: two nodes with the same events have the same, and others another', () => {
+  const [one, same, other] = [stateWith(2), stateWith(1), openState()];
+  expect(other.events.store()).toBe(UNNAMED);
+  other.outbox.append(opened(2));
+  expect(same.events.store()).toBe(one.events.store());
+  expect(new Set([UNNAMED, one.events.store(), other.events.store()]).size).toBe(3);
+});
+
 test('outbox - the same event is not added twice', () => {
   const state = stateWith(1);
   expect(() => state.outbox.append(opened(1))).toThrow(/UNIQUE/);
@@ -62,7 +70,7 @@ test('outbox - counts firing alerts by rule, from a time on, also over many even
   expect([...counts]).toEqual([[rule.id, 4_000]]);
 });
 
-test('outbox - who follows the alerts that fire is told of each once, and of none from before', () => {
+test('outbox - who follows the alerts that fire gets each once, and of none from before', () => {
   const state = openState();
   const fire = (i: number) => {
     const atMs = Date.parse('2026-11-29T00:00:00Z') + i;
@@ -208,13 +216,12 @@ test('outbox - a filter in memory and in SQL select the same events', () => {
   );
 });
 
-test('outbox - a file keeps its store name, and another file has another', () => {
+test('outbox - a file keeps its store name', () => {
   const state = openState();
   const store = state.events.store();
   expect(store).toMatch(/^[0-9a-f]{8}$/);
   migrate(state.db, [ALERT_SCHEMA, TICKET_SCHEMA, COMMAND_SCHEMA, OUTBOX_SCHEMA, RECEIVER_SCHEMA]);
   expect(state.events.store()).toBe(store);
-  expect(openState().events.store()).not.toBe(store);
 });
 
 test('outbox - stored ticket events of before say what was done as `action`, and quoted text stays as it was', () => {

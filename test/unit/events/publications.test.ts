@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { UNNAMED } from '../../../domain/index.ts';
 import {
   placeOf,
   publicationsOf,
@@ -142,16 +143,30 @@ test.each([
   ['3-0a1b', 4, 'too-old'],
   ['10-0a1b', 4, 'ahead'],
   ['7-0a1c', 4, 'other-store'],
+  ['0-00000000', 4, 'too-old'],
+  ['6-00000000', 6, null],
   ['7-', 4, 'not-an-id'],
   ['-1', 4, 'not-an-id'],
   ['', 4, 'not-an-id'],
   ['7 or 1=1', 4, 'not-an-id'],
 ])('server-sent event - a reader at %s resumes after %i of 5 to 9 (reset: %s)', (id, after, reset) => {
-  expect(resumeAt(id, { oldest: 5, head: 9, store: '0a1b' })).toEqual({ after, reset });
+  expect(resumeAt(id, { oldest: 5, head: 9, store: '0a1b', isShared: false })).toEqual({ after, reset });
 });
 
 test('server-sent event - a reader can resume at a place of an empty outbox', () => {
-  const kept = { oldest: 0, head: 0, store: '0a1b' };
+  const kept = { oldest: 0, head: 0, store: '0a1b', isShared: false };
   expect(resumeAt(placeOf(0, '0a1b'), kept)).toEqual({ after: 0, reset: null });
   expect(resumeAt(placeOf(3, '0a1b'), kept)).toEqual({ after: 0, reset: 'ahead' });
 });
+
+test.each([
+  ['10-0a1b', '0a1b', 10, null],
+  ['10-0a1b', UNNAMED, 10, null],
+  ['10-0a1c', '0a1b', 4, 'other-store'],
+  ['10', '0a1b', 4, 'ahead'],
+])(
+  'server-sent event - at a node of a cluster that is behind, a reader at %s of %s resumes after %i',
+  (id, store, after, reset) => {
+    expect(resumeAt(id, { oldest: 5, head: 9, store, isShared: true })).toEqual({ after, reset });
+  },
+);

@@ -32,7 +32,7 @@ async function crash(history: HistoryProcess): Promise<void> {
   }
 }
 
-test('the process of the history - stores what it is sent, replaces what it is told to, and reads it with units', async () => {
+test('the process of the history - stores what it is sent, replaces what it is asked to, and reads it with units', async () => {
   const { path, history } = await open();
   for (let n = 1; n <= 4; n++) await append(history, n);
   expect(history.cursor()).toBe(4);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
+  AGGREGATES,
   type Aggregate,
   systemClock as clock,
   GAUGE,
@@ -11,12 +12,14 @@ import {
   type HistoryUpkeep,
   type KnownDevice,
   type Measure,
+  type MetricKind,
 } from '../../../domain/index.ts';
 import { createDuckdbHistory, createInfluxHistory } from '../../../history/index.ts';
+import { codeOfText } from '../../../ingest/texts.ts';
 import { DatabaseProcess, has } from '../../kit/databases.ts';
 import { columnsOf, tableOf } from '../../kit/history/query-reference.ts';
 import { queried } from '../../kit/history/read.ts';
-import { expected, expectedShare, isSame, type Sample } from '../../kit/kinds/reference.ts';
+import { expected, expectedShare, FUNCTIONS, isSame, type Sample } from '../../kit/kinds/reference.ts';
 import { runs } from '../../kit/runs.ts';
 
 const SEED = 20261129;
@@ -34,32 +37,34 @@ const MEASURES: Readonly<Record<string, Measure>> = {
     max: 2,
     values: ['open', 'closed', 'fault'].map((name, code) => ({ code, name })),
   },
+  occupied: { kind: 'presence', max: 1 },
+  firmware: { kind: 'text', max: 1e15 - 1 },
   plain: GAUGE,
 };
 const measureOf = (metric: string) => MEASURES[metric]!;
 const metrics = tableOf(...Object.keys(MEASURES));
 const unitOf = () => 'u';
-const FUNCTIONS: readonly [string, Aggregate][] = [
-  ['total', 'delta'],
-  ['total', 'sum'],
-  ['total', 'rate'],
-  ['direction', 'mean'],
-  ['direction', 'stddev'],
-  ['laeq', 'mean'],
-  ['door', 'changes'],
-];
 
-const VALUES = { total: [0, 65_535], direction: [0, 359], laeq: [20, 140], door: [0, 2], plain: [-5, 5] } as const;
+/** What is drawn of each metric. */
+const VALUES: Readonly<Record<string, fc.Arbitrary<number>>> = {
+  total: fc.integer({ min: 0, max: 65_535 }),
+  direction: fc.integer({ min: 0, max: 359 }),
+  laeq: fc.integer({ min: 20, max: 140 }),
+  door: fc.integer({ min: 0, max: 2 }),
+  occupied: fc.integer({ min: 0, max: 1 }),
+  firmware: fc.string().map(codeOfText),
+  plain: fc.integer({ min: -50, max: 50 }),
+};
 type Readings = Readonly<Record<string, readonly Sample[]>>;
 const seconds = fc.integer({ min: 0, max: 3 * 86_400 });
 const minutes = fc.integer({ min: 0, max: 3 * 1_440 }).map((minute) => minute * 60);
 /** Readings of each metric over three days, at most one a second; of the state at most one a minute. */
 const drawn: fc.Arbitrary<Readings> = fc.record(
   Object.fromEntries(
-    Object.entries(VALUES).map(([metric, [min, max]]) => [
+    Object.entries(VALUES).map(([metric, values]) => [
       metric,
       fc
-        .uniqueArray(fc.tuple(metric === 'door' ? minutes : seconds, fc.integer({ min, max })), {
+        .uniqueArray(fc.tuple(metric === 'door' ? minutes : seconds, values), {
           minLength: 1,
           maxLength: 100,
           selector: ([second]) => second,
@@ -77,35 +82,50 @@ async function store(history: HistoryStore, readings: Readings, device = DEVICE)
   await history.append([columnsOf(rows, metrics)], 1);
 }
 
-/** Compares a query of each function with the reference. */
-async function compare(history: HistoryStore, readings: Readings, [fromMs, toMs]: readonly [number, number]) {
+/** Whether roll-ups have what the function needs; else it is computed of the readings that are left. */
+function isRolled(kind: MetricKind, fn: Aggregate): boolean {
+  if (['mean', 'min', 'max', 'sum', 'count', 'changes'].includes(fn)) return true;
+  return (kind === 'angle' && fn === 'stddev') || (kind === 'counter' && (fn === 'delta' || fn === 'rate'));
+}
+
+interface Span {
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Raw readings before this time are deleted. */
+  readonly prunedMs?: number;
+}
+
+/** Compares a query of each function, of all metrics of which it makes sense, with the reference. */
+async function compare(history: HistoryStore, readings: Readings, { fromMs, toMs, prunedMs = fromMs }: Span) {
   for (const everyMs of [DAY, 7 * HOUR]) {
-    for (const [metric, fn] of FUNCTIONS) {
-      const { kind, max } = measureOf(metric);
-      const query = { devices: ['a'], metrics: [metric], fromMs, toMs, everyMs, fn, maxPoints: 10_000 };
-      const [series] = await queried(history, query);
-      const all = readings[metric]!;
-      const within = all.filter(([ts]) => ts >= fromMs && ts < toMs);
-      const wanted = [...Map.groupBy(within, ([ts]) => Math.floor(ts / everyMs) * everyMs)].flatMap(([start, some]) => {
-        const before = all.findLast(([ts]) => ts < some[0]![0]);
-        const value = expected(kind, fn, { readings: some, before, max });
-        return value === null ? [] : [[start, value] as const];
-      });
-      const found = series?.points ?? [];
-      expect([fn, found.map(([ts]) => ts)]).toEqual([fn, wanted.map(([ts]) => ts)]);
-      for (const [i, [, value]] of found.entries()) {
-        if (!isSame(kind, fn, value, wanted[i]![1])) expect.fail(`${fn} ${value} found, ${wanted[i]![1]} expected`);
+    for (const fn of AGGREGATES.filter((one) => one !== 'share')) {
+      const names = Object.keys(MEASURES).filter((metric) => FUNCTIONS[measureOf(metric).kind].includes(fn));
+      const query = { devices: ['a'], metrics: names, fromMs, toMs, everyMs, fn, maxPoints: 10_000 };
+      const found = new Map((await queried(history, query)).map(({ metric, points }) => [metric, points]));
+      for (const metric of names) {
+        const { kind, max } = measureOf(metric);
+        const all = readings[metric]!;
+        const begin = isRolled(kind, fn) ? fromMs : Math.max(fromMs, prunedMs);
+        const within = all.filter(([ts]) => ts >= begin && ts < toMs);
+        const buckets = [...Map.groupBy(within, ([ts]) => Math.floor(ts / everyMs) * everyMs)];
+        const wanted = buckets.flatMap(([start, some]) => {
+          const before = all.findLast(([ts]) => ts < some[0]![0]);
+          const value = expected(kind, fn, { readings: some, before, max });
+          return value === null ? [] : [[start, value] as const];
+        });
+        const points = found.get(metric) ?? [];
+        expect([metric, fn, points.map(([ts]) => ts)]).toEqual([metric, fn, wanted.map(([ts]) => ts)]);
+        for (const [i, [, value]] of points.entries()) {
+          const [, right] = wanted[i]!;
+          if (!isSame(kind, fn, value, right)) expect.fail(`${fn} of ${metric}: ${value} found, ${right} expected`);
+        }
       }
     }
   }
 }
 
 /** Compares the share of the time in each value with the reference, also in intervals without a reading. */
-async function compareShares(
-  history: HistoryStore,
-  { door = [] }: Readings,
-  [fromMs, toMs]: readonly [number, number],
-) {
+async function compareShares(history: HistoryStore, { door = [] }: Readings, { fromMs, toMs }: Span) {
   for (const everyMs of [DAY, 7 * HOUR]) {
     for (const { code, name: state } of measureOf('door').values!) {
       const query = { devices: ['a'], metrics: ['door'], fromMs, toMs, everyMs, fn: 'share', state } as const;
@@ -142,12 +162,12 @@ describe('kinds in the embedded history', () => {
         history = await open();
         await store(history, readings);
         await store(history, { total: [[START, 5]] }, OTHER);
-        const span = [START + hours * HOUR, START + 4 * DAY] as const;
+        const span = { fromMs: START + hours * HOUR, toMs: START + 4 * DAY };
         await compare(history, readings, span);
         await compareShares(history, readings, span);
         await history.rollup(START + 2 * DAY);
         await history.prune(START + DAY + 5 * HOUR);
-        await compare(history, readings, span);
+        await compare(history, readings, { ...span, prunedMs: START + DAY + 5 * HOUR });
         await compareShares(history, readings, span);
       }),
       { seed: SEED, numRuns: runs(4) },
@@ -229,6 +249,12 @@ describe('kinds in the embedded history', () => {
   test('kinds - a function that makes no sense is refused with what would, or left out where none is named', async () => {
     await store(history, { total: [[START, 1]], plain: [[START, 1]] });
     const query = { fromMs: START, toMs: START + DAY, everyMs: HOUR, fn: 'mean', maxPoints: 10 } as const;
+    for (const [metric, { kind }] of Object.entries(MEASURES)) {
+      for (const fn of AGGREGATES.filter((one) => !FUNCTIONS[kind].includes(one)))
+        await expect(queried(history, { ...query, metrics: [metric], fn })).rejects.toThrow(
+          `${fn} makes no sense for ${metric}, which is a`,
+        );
+    }
     await expect(queried(history, { ...query, metrics: ['total'] })).rejects.toThrow(
       'mean makes no sense for total, which is a counter; use delta (how much was counted), rate (an hour) or last',
     );
@@ -252,8 +278,9 @@ describe.runIf(has('influxd'))('kinds in InfluxDB', () => {
       const influx = createInfluxHistory({ metrics, unitOf, measureOf, clock }, settings);
       await influx.start();
       await store(influx, readings);
-      await compare(influx, readings, [START + 7 * HOUR, START + 4 * DAY]);
-      await compareShares(influx, readings, [START + 7 * HOUR, START + 4 * DAY]);
+      const span = { fromMs: START + 7 * HOUR, toMs: START + 4 * DAY };
+      await compare(influx, readings, span);
+      await compareShares(influx, readings, span);
       await influx.stop();
     }
   });

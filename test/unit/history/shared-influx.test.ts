@@ -48,10 +48,16 @@ function openNode(name: string) {
   const { context, intake } = openIntake(db);
   const { metrics } = context;
   const progress = createHistoryProgress(db);
-  const shared = new SharedHistory(progress.confirmed, (record) => {
+  let isOver = false;
+  const append = (record: HistoryProgress) => {
     records.push(record);
     for (const node of nodes) node.progress.take(record);
-  });
+  };
+  const shared = new SharedHistory(progress.confirmed, append, () => isOver);
+  /** Its lease is over or not, without anybody telling it. */
+  const expire = (over: boolean) => {
+    isOver = over;
+  };
   const settings = { url: script.url, token: '', org: '', bucket: 'b', api: 'v2' } as const;
   const writes = () => shared.holds();
   const history = createInfluxHistory({ metrics, unitOf: () => 'u', clock, writes }, settings);
@@ -66,7 +72,7 @@ function openNode(name: string) {
     journal.close();
   };
   ends.push(end);
-  return { consumer, shared, progress, ledger: createLedgerReader(db, journal) };
+  return { consumer, shared, expire, progress, ledger: createLedgerReader(db, journal) };
 }
 
 function publish(from: number, until: number): void {
@@ -128,4 +134,26 @@ test('a shared InfluxDB - the next holder writes again what the one before may h
   nodes[1]!.progress.take({ duty: 'history', revision: 2, seq: 18 });
   nodes[1]!.progress.take({ duty: 'history', revision: 1, seq: 21 });
   expect(nodes[1]!.progress.confirmed()).toBe(18);
+});
+
+test('a shared InfluxDB - whoever was paused for longer than its lease writes nothing more under it; renewed, it writes what passed meanwhile', async () => {
+  const [paused, next] = nodes as [ReturnType<typeof openNode>, ReturnType<typeof openNode>];
+  paused.shared.hold(1);
+  publish(0, 15);
+  await drain();
+  paused.expire(true);
+  publish(15, 20);
+  await drain();
+  expect([script.points.size, lines()]).toEqual([15, 15]);
+  next.shared.hold(2);
+  await drain();
+  expect(script.points.size).toBe(20);
+  next.shared.hold(null);
+  publish(20, 25);
+  await drain();
+  expect(script.points.size).toBe(20);
+  paused.expire(false);
+  publish(25, 26);
+  await drain();
+  expect(script.points.size).toBe(26);
 });

@@ -94,7 +94,9 @@ test('slices - fill=null is refused beforehand where its intervals are too many,
   });
 });
 
-/** A read of 90,000 readings that takes the database longer than a moment. */
+const APPENDS = 12;
+
+/** A read of 216,000 readings that takes the database much longer than a moment. */
 async function slowRead(options: { signal?: AbortSignal; withinMs?: number }) {
   const big = createDuckdbHistory({
     path: join(mkdtempSync(join(dir, 'big-')), 'h.duckdb'),
@@ -102,7 +104,7 @@ async function slowRead(options: { signal?: AbortSignal; withinMs?: number }) {
     unitOf: () => 'u',
   });
   await big.start();
-  for (let n = 0; n < 5; n++) {
+  for (let n = 0; n < APPENDS; n++) {
     const rows = ROWS.map((row, i) => ({ ...row, ts: START + (n * ROWS.length + i) * 10 }));
     await big.append([columnsOf(rows, metrics)], n + 1);
   }
@@ -116,7 +118,7 @@ test('statements - one that takes too long is interrupted, and says how to ask f
     message: expect.stringMatching(/more than 0.001 s; name fewer devices/),
   });
   await big.append([columnsOf([{ ...ROWS[0]!, ts: START + 1e10 }], metrics)], 99);
-  expect(await big.count()).toBe(5 * ROWS.length + 1);
+  expect(await big.count()).toBe(APPENDS * ROWS.length + 1);
   await big.stop();
 });
 
@@ -126,7 +128,7 @@ test('statements - one whose caller is gone is interrupted, also before it has b
   const reads = [read(), read(), read()];
   gone.abort(new LamppostError('busy', 'gone'));
   for (const one of reads) await expect(one).rejects.toThrow('gone');
-  expect(await big.count()).toBe(5 * ROWS.length);
+  expect(await big.count()).toBe(APPENDS * ROWS.length);
   await big.stop();
 });
 

@@ -66,7 +66,7 @@ describe('one bad value never stops its message', () => {
     expect(air(station, marked(push))).toMatchObject({ values: [['pm25', 1, receivedAt]], rejections: [] });
   });
 
-  test('cases - NUL bytes behind a message do not cost it, and its sender is told', () => {
+  test('cases - NUL bytes behind a message do not cost it, and its sender gets a notice', () => {
     const padded = (body: unknown) => Buffer.concat([json(body), Buffer.alloc(9)]);
     const { values, rejections } = air(senml, padded([{ n: 'pm25', v: 1 }]));
     expect(values).toHaveLength(1);

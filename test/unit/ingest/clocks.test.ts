@@ -37,7 +37,7 @@ describe('a clock that is wrong', () => {
   }
   const hour = (i: number) => 60 * MINUTE + (i % 3) * 5_000;
 
-  test('clocks - a steady offset of ten messages is told, also where each of them was refused', () => {
+  test('clocks - a steady offset of ten messages is reported, also where each of them was refused', () => {
     const ahead = Array.from({ length: 12 }, (_, i) => hour(i));
     expect(known(ahead)).toEqual({ offsetSeconds: 3_600, messages: 12, since: '2026-03-01T12:00:00.000Z' });
     expect(known(ahead.map((ms) => -ms))).toMatchObject({ offsetSeconds: -3_600 });
@@ -70,7 +70,7 @@ describe('a clock that is wrong', () => {
     expect(createClockReader(db)('d')).toEqual(found);
   });
 
-  test('clocks - nine messages, a clock that is right, and one that jumps are not told', () => {
+  test('clocks - nine messages, a clock that is right, and one that jumps are not reported', () => {
     expect(known(Array(9).fill(hour(0)))).toBeNull();
     expect(known(Array(20).fill(-50_000))).toBeNull();
     expect(known(Array.from({ length: 20 }, (_, i) => i * MINUTE + 2 * MINUTE))).toBeNull();

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { formatProblems, parseCity } from '../../../city-model/index.ts';
 import type { CityControl } from '../../../domain/index.ts';
+import { CodecBudget } from '../../../ingest/codecs/budget.ts';
+import { codecsOfProfile } from '../../../ingest/codecs/index.ts';
 import { tryFormat } from '../../../ingest/index.ts';
 import { sample } from '../../kit/city-model/kit.ts';
 import { NOW } from '../../kit/ingest/formats.ts';
@@ -168,11 +170,68 @@ describe('codecs - a hostile codec harms nobody', () => {
     expect(valueBy(sound)).toBe(7);
   });
 
-  test('what never comes back is ended from outside, once: until it changes, its frames are refused unread', () => {
+  test('what never comes back is ended from outside, once: the next frame of that device is refused unread', () => {
     const busy = ends('var s = "a".repeat(2e6) + "b"; for (;;) s.indexOf("ab!");');
-    expect(refusedBy(busy)[0]![2]).toContain('took more than 2000 ms');
-    expect(refusedBy(busy)[0]![2]).toContain('reload a better one');
+    const [[reason, path, detail]] = refusedBy(busy) as [[string, string, string]];
+    expect([reason, path]).toEqual(['codec-too-slow', '$.data']);
+    expect(detail).toContain('took more than 2000 ms');
+    expect(refusedBy(busy)[0]![2]).toContain('frames of this device took too long');
     expect(valueBy(sound)).toBe(7);
+  });
+
+  test('one that stays within the bound of each frame is held back by what they take together', () => {
+    const slow = ends('var s = "a".repeat(1e5); for (var i = 0; i < 700; i++) s.indexOf("ab" + i);');
+    const decode = (text: string, device: string, nowMs = NOW) =>
+      codecsOfProfile(
+        cityOf('vendor.js', { 'vendor.js': text }).city!.profiles.get('coded')!,
+        new Map([['vendor.js', text]]),
+      )!(device, nowMs)!.decode({ bytes: new Uint8Array(3), port: 1, receivedAtMs: NOW });
+    let coded = decode(slow, 'd-0');
+    while (!('fault' in coded)) coded = decode(slow, 'd-0');
+    expect(coded).toMatchObject({ fault: expect.stringContaining('frames of this device took'), isTooSlow: true });
+    expect(decode(slow, 'd-1')).toEqual({ data: {} });
+    expect(decode(slow, 'd-0', NOW + 3_600_000), 'by the time of the log').toEqual({ data: {} });
+    expect(decode(`${slow}\n`, 'd-0'), 'its file has changed').toEqual({ data: {} });
+    expect(valueBy(sound)).toBe(7);
+  });
+});
+
+describe('codecs - the time that a codec may take', () => {
+  const took = (budget: CodecBudget, device: string, ms: number, nowMs: number) => {
+    const by = budget.usedUpBy(device, nowMs);
+    if (by === null) budget.charge(device, ms, nowMs);
+    return by;
+  };
+
+  test('frames as sound codecs take them are not counted, however many come at once', () => {
+    const [short, long] = [new CodecBudget(''), new CodecBudget(' '.repeat(200 * 1_024))];
+    for (let i = 0; i < 100_000; i++) {
+      expect(took(short, 'a', 10, 0)).toBeNull();
+      expect(took(long, 'a', 60, 0)).toBeNull();
+    }
+    for (let i = 0; i < 100; i++) took(short, 'a', 60, 0);
+    expect(short.usedUpBy('a', 0)).toBe('device');
+  });
+
+  test('a device that has slow frames waits for 7 minutes after each, and never holds back the others', () => {
+    const budget = new CodecBudget('');
+    let frames = 0;
+    for (let second = 0; second < 24 * 3_600; second++) {
+      if (took(budget, 'slow', 2_000, second * 1_000) === null) frames++;
+      expect(took(budget, 'sound', 1, second * 1_000)).toBeNull();
+    }
+    expect(frames).toBeGreaterThan(200);
+    expect(frames).toBeLessThan(230);
+  });
+
+  test('where every device has slow frames, two are tried, and then one each 7 minutes', () => {
+    const budget = new CodecBudget('');
+    const tried: number[] = [];
+    for (let second = 0; second < 3_600; second++)
+      if (took(budget, `slow-${second}`, 2_000, second * 1_000) === null) tried.push(second);
+    expect(tried.slice(0, 2)).toEqual([0, 1]);
+    expect(tried.length).toBeLessThan(13);
+    expect(budget.usedUpBy('sound', 3_600_000 + 500_000), 'it has recovered').toBeNull();
   });
 });
 

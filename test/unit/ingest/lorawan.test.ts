@@ -394,7 +394,7 @@ describe('lorawan - which frames are the same', () => {
     expect(counted(frame(20, -2 * MINUTE), frame(21, -MINUTE))).toEqual([2, 0]);
   });
 
-  test('lorawan - a frame that another gateway heard, also 48 s later, is the same', () => {
+  test('lorawan - a frame that another gateway received, also 48 s later, is the same', () => {
     const data = 'AQIDBA==';
     const early = frame(20, -MINUTE, { data, deduplicationId: 'a', rxInfo: [{ gatewayId: '1' }] });
     const late = frame(20, -MINUTE + 48_000, { data, deduplicationId: 'b', rxInfo: [{ gatewayId: '2' }] });

@@ -7,6 +7,7 @@ import {
   createDiscards,
   createQuarantineReader,
   createQuarantineStore,
+  createReplays,
   type Outcome,
   type QuarantineFilter,
 } from '../../../ingest/index.ts';
@@ -166,4 +167,32 @@ describe('quarantine', () => {
       opened.close();
     },
   );
+});
+
+test('replay - one that is cancelled stops behind what it sends, and what was not replayed stays', async () => {
+  const items = Array.from({ length: 5 }, (_, n) => [{ id: n, topic: 't', payload: '', entries: [] }]);
+  let sent = 0;
+  const quarantine = {
+    count: () => ({ entries: items.length, last: items.length }),
+    countOf: () => 0,
+    chosen: () => [],
+    replayable: (_filter: unknown, after: number) => {
+      const at = Math.max(0, after);
+      return { items: items[at] ?? [], next: at + 1 < items.length ? at + 1 : null };
+    },
+  } as unknown as Parameters<typeof createReplays>[0]['quarantine'];
+  const replays = createReplays({
+    quarantine,
+    append: async () => {
+      sent++;
+      replays.cancel('r');
+      return sent;
+    },
+    status: async () => ({ history: sent, replayed: { settled: sent, refusedAgain: 0 } }),
+    clock: { now: () => 0 },
+  });
+  expect(replays.cancel('r')).toBeNull();
+  replays.start('r', {});
+  await expect.poll(() => replays.get('r')?.state).toBe('cancelled');
+  expect([sent, replays.get('r')?.settled, replays.running()]).toEqual([1, 1, false]);
 });

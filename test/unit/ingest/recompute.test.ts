@@ -49,6 +49,10 @@ function importsOf() {
   return { asked, run };
 }
 
+const counts = { received: 5, decoded: 5, quarantined: 0, pending: 0 };
+const readings = { received: 5, stored: 5, replaced: 0, duplicate: 0, quarantined: 0 };
+/** Everything that was received is stored. */
+const ledger = async () => ({ messages: counts, readings });
 const SPAN = { device: 'd', metric: 'a', unit: 'u', fromMs: T0, toMs: T0 + 4 * DAY };
 
 test('recompute - a request takes as many days as make some 100,000 readings, one at least, and says where to go on', async () => {
@@ -58,7 +62,7 @@ test('recompute - a request takes as many days as make some 100,000 readings, on
   let next: string | null = new Date(T0).toISOString();
   const ends: (string | null)[] = [];
   while (next !== null) {
-    ({ next } = await recompute({ history, imports }, { ...SPAN, fromMs: Date.parse(next) }, null, {}));
+    ({ next } = await recompute({ ledger, history, imports }, { ...SPAN, fromMs: Date.parse(next) }, null, {}));
     ends.push(next);
   }
   expect(ends).toEqual(['2026-01-03T00:00:00.000Z', '2026-01-04T00:00:00.000Z', null]);
@@ -72,7 +76,7 @@ test('recompute - a request takes as many days as make some 100,000 readings, on
 test('recompute - what was measured is taken where it is beside the value, and corrected by the calibrations of its place', async () => {
   const points = { a: [[T0, 15] as const, [T0 + 1, 20] as const], 'a.raw': [[T0, 10] as const] };
   const imports = importsOf();
-  await recompute({ history: historyOf([2], points), imports }, SPAN, null, {});
+  await recompute({ ledger, history: historyOf([2], points), imports }, SPAN, null, {});
   const [{ bytes, format, ...how }] = imports.asked as [ImportAsked];
   const bench = intakeBench();
   bench.city(cityControl(), NOW);
@@ -105,6 +109,26 @@ test('recompute - what was measured is taken where it is beside the value, and c
   expect(second.imported!.report.faults).toMatchObject([{ reason: 'out-of-range', count: 1 }]);
 });
 
+test('recompute - it begins once the history has what was received before, and waits for nothing that comes later', async () => {
+  const seen: number[] = [];
+  const behind = async () => {
+    const pending = Math.max(0, 3 - seen.length);
+    // Two more come at each look, and are behind too.
+    const messages = { ...counts, received: 5 + 2 * seen.length, pending: pending + 2 * seen.length };
+    seen.push(messages.received - messages.pending);
+    return { messages, readings };
+  };
+  const imports = importsOf();
+  const points = { a: [[T0, 15] as const] };
+  await recompute({ ledger: behind, history: historyOf([1], points), imports }, SPAN, null, {});
+  expect(seen).toEqual([2, 3, 4, 5]);
+  expect(imports.asked).toHaveLength(1);
+  const gone = AbortSignal.abort(new Error('gone'));
+  const stuck = async () => ({ messages: { ...counts, pending: 1 }, readings });
+  const asked = recompute({ ledger: stuck, history: historyOf([1], points), imports }, SPAN, null, { signal: gone });
+  await expect(asked).rejects.toThrow('gone');
+});
+
 test('recompute - what was imported over a calibrated value is what was measured from then on', () => {
   const bench = intakeBench();
   bench.city(cityControl(), NOW);
@@ -130,7 +154,7 @@ test('recompute - other work runs while a long span is written', async () => {
     if (imports.asked.length === 0) setImmediate(count);
   };
   setImmediate(count);
-  await recompute({ history: historyOf([1], { a: points }), imports }, SPAN, null, {});
+  await recompute({ ledger, history: historyOf([1], { a: points }), imports }, SPAN, null, {});
   expect(turns).toBeGreaterThanOrEqual(10);
   expect(Buffer.from(imports.asked[0]!.bytes).toString().split('\n')).toHaveLength(20_002);
 });

@@ -15,6 +15,7 @@ import {
 } from '../../../journal/index.ts';
 import { append, journalDir, openJournal, removeJournals, type Written } from '../../kit/journal/kit.ts';
 import { blocksOf, expectSound, messageArbitrary, messagesOf } from '../../kit/journal/reading.ts';
+import { runs } from '../../kit/runs.ts';
 
 afterAll(removeJournals);
 
@@ -91,7 +92,7 @@ describe('the file', () => {
           else expect(Buffer.from(block.body).toString()).toBe(step.body);
         });
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     );
   });
 
@@ -165,7 +166,7 @@ describe('group commits', () => {
         reader.close();
         journal.close();
       }),
-      { numRuns: 25 },
+      { numRuns: runs(25) },
     );
   });
 

@@ -85,6 +85,39 @@ describe('mail - at once', () => {
     expect(kit.ids()).toEqual(['1.0-alert', '2.0-alert', '3.0-alert', 't-1-0.1']);
   });
 
+  test('alerts that join a ticket later are its next mail, and the ends of several are its last', async () => {
+    const { kit, sent } = openMail();
+    const alerts = openMail({ filter: { types: ['city.lamppost.alert.resolved'] } });
+    let n = 0;
+    const all = (groups: readonly string[], to: 'firing' | 'resolved', minute: number) => {
+      for (const { state, notifier } of [kit, alerts.kit])
+        for (const group of groups) {
+          const happened = scene.transition(`${++n}.0`, to, { group, atMs: T0 + minute * MINUTE });
+          state.apply(to === 'firing' ? happened : { ...happened, from: 'firing' }, GATHERED, GATHERING);
+          notifier.appended();
+        }
+    };
+    const due = async (minute: number) => {
+      for (const { state, notifier } of [kit, alerts.kit]) {
+        state.at(T0 + minute * MINUTE, GATHERING);
+        state.due(T0 + minute * MINUTE);
+        notifier.appended();
+      }
+      await settled();
+    };
+    all(['a', 'b'], 'firing', 0);
+    await due(1);
+    all(['c', 'd', 'e'], 'firing', 2);
+    await due(3);
+    expect(sent()).toEqual(['t-1-0.1', 't-1-0.2']);
+    expect(kit.mailer.mails[1]!.mail.text).toContain('3 more alerts: c, d, e');
+    all(['a', 'b', 'c', 'd', 'e'], 'resolved', 4);
+    await settled();
+    expect(sent().slice(2)).toEqual([expect.stringMatching(/^\d+\.0-alert t-1-0\.3$/)]);
+    // Who wants no events of tickets gets those of each alert.
+    expect(alerts.sent()).toHaveLength(5);
+  });
+
   test('a deferred mail is sent later, in order, under the same id', async () => {
     const { kit, sent, look } = openMail();
     kit.mailer.script = () => (kit.mailer.mails.length === 1 ? 'deferred' : 'delivered');

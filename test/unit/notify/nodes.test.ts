@@ -6,6 +6,7 @@ import { createResultReader, createResultWriter, RECEIVER_SCHEMA } from '../../.
 import { migrate } from '../../../store/index.ts';
 import { EMAIL, HOUR, MINUTE, WEBHOOK } from '../../kit/notify/kit.ts';
 import { openNodes } from '../../kit/notify/nodes.ts';
+import { runs } from '../../kit/runs.ts';
 import { transition } from '../../kit/tickets/scene.ts';
 
 const A = WEBHOOK.url;
@@ -52,6 +53,29 @@ test('deliveries - one node sends what every node has; whoever gets the duty nex
     [0, ['2.0-alert']],
     [0, ['t-2-0.1']],
   ]);
+});
+
+test('deliveries - one whose lease is over sends nothing more, also where nobody has told it; with a new one it goes on', async () => {
+  const kit = openNodes(2);
+  kit.people.webhooks().create(WEBHOOK, null);
+  kit.wakeAll();
+  kit.answer(() => 'failed');
+  kit.nodes[0]!.hold(5);
+  happen(kit, '1.0', 'g1');
+  await kit.time.pass(SECOND);
+  const before = kit.sent.length;
+  expect(before).toBeGreaterThan(0);
+  // Its retries become due.
+  kit.nodes[0]!.expire(true);
+  happen(kit, '2.0', 'g2');
+  await kit.time.pass(HOUR);
+  expect(kit.sent).toHaveLength(before);
+  kit.nodes[0]!.hold(null);
+  kit.nodes[0]!.expire(false);
+  kit.answer(() => 'delivered');
+  kit.nodes[0]!.hold(7);
+  await kit.time.pass(HOUR);
+  expect([...accepted(kit, A)].toSorted()).toEqual(['1.0-alert', '2.0-alert', 't-1-0.1', 't-2-0.1']);
 });
 
 test('deliveries - how often was tried, since when a receiver fails, and that it is disabled, is known to the next one', async () => {
@@ -139,12 +163,17 @@ const steps = fc.array(
     node: fc.nat({ max: 2 }),
     group: fc.constantFrom('g1', 'g2', 'g3'),
     /** Whether who had the duty before learns of it: a paused process does not. */
-    isTold: fc.boolean(),
+    isNotified: fc.boolean(),
     seconds: fc.constantFrom(0, 1, 2, 30),
     outcome: fc.constantFrom('delivered' as const, 'delivered' as const, 'unreachable' as const),
   }),
   { minLength: 5, maxLength: 40 },
 );
+
+const GAIN = { do: 'gain', node: 0, group: 'g1', isNotified: false, seconds: 0, outcome: 'delivered' } as const;
+const HAPPEN = { ...GAIN, do: 'happen', seconds: 2 } as const;
+/** Two nodes send the same events, as the first does not know that its lease is over: its second record is too late. */
+const TWO_SEND = [GAIN, { ...GAIN, node: 1 }, HAPPEN, HAPPEN] as const;
 
 test('deliveries - however the duty moves, nodes die, lag and lose the log: each event arrives, in order for its ticket', async () => {
   let [again, fenced] = [0, 0];
@@ -155,11 +184,11 @@ test('deliveries - however the duty moves, nodes die, lag and lose the log: each
       kit.people.subscriptions().create({ channel: 'email', settings: { ...EMAIL, digest: { every: '15m' } } });
       kit.wakeAll();
       let [revision, block] = [0, 0];
-      for (const { do: what, node, group, isTold, seconds, outcome } of script) {
+      for (const { do: what, node, group, isNotified, seconds, outcome } of script) {
         kit.answer(() => outcome);
         if (what === 'happen') happen(kit, `${++block}.0`, group);
         if (what === 'gain') {
-          if (isTold) for (const one of kit.nodes) one.hold(null);
+          if (isNotified) for (const one of kit.nodes) one.hold(null);
           kit.nodes[node]!.hold(++revision);
         }
         if (what === 'kill') kit.nodes[node]!.kill();
@@ -189,7 +218,7 @@ test('deliveries - however the duty moves, nodes die, lag and lose the log: each
       const revisions = kit.log.flatMap((one) => one.revision ?? []);
       fenced += revisions.filter((one, i) => one < Math.max(...revisions.slice(0, i + 1))).length;
     }),
-    { numRuns: 25 },
+    { numRuns: runs(25), examples: [[[...TWO_SEND]]] },
   );
   expect(again).toBeGreaterThan(0);
   expect(fenced).toBeGreaterThan(0);

@@ -1,15 +1,14 @@
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { beforeEach, expect, test } from 'vitest';
 import { createRegistryReader, REGISTRY_SCHEMA, RegistryRecords } from '../../../registry/index.ts';
-import { migrate } from '../../../store/index.ts';
+import { openMigrated } from '../../kit/store/new-state.ts';
 
 const RULE = { devices: ['bin-*'], profile: 'bin', most: 2 };
 const at = { seq: 5, n: 0, atMs: 1_000 };
 let db: DatabaseSync;
 let records: RegistryRecords;
 beforeEach(() => {
-  db = new DatabaseSync(':memory:');
-  migrate(db, [REGISTRY_SCHEMA]);
+  db = openMigrated(':memory:', [REGISTRY_SCHEMA]);
   records = new RegistryRecords(db);
   const gateway = { id: 'gw-1', profile: 'radio', district: 'east', location: { lat: 1, lon: 2 } };
   records.devices.register([{ ...gateway, hash: 'A'.repeat(43) }], { ...at, seq: 1 });

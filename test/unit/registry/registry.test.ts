@@ -269,7 +269,7 @@ describe('devices', () => {
               for (const one of control.registered) logged.add(one.id);
               journalled = control.version;
             },
-            broker: async (change) => void credentials.apply(change),
+            broker: async (change) => [...credentials.apply(change)],
             timers: { after: () => () => {} },
             journalled,
           });
@@ -311,7 +311,7 @@ describe('devices', () => {
         if (++tries === 1) throw new Error('the disk is full');
         told.resolve();
       },
-      broker: async () => {},
+      broker: async () => [],
       timers: { after: (_ms, run) => systemTimers.after(1, run) },
       journalled: 0,
     });

@@ -1,6 +1,13 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DAY_MS } from '../../../domain/index.ts';
-import { type Attempt, createPasswords, createSignIn, SignedIn, type StoredPerson } from '../../../registry/index.ts';
+import {
+  type Attempt,
+  createPasswords,
+  createSignIn,
+  oneTimeHere,
+  SignedIn,
+  type StoredPerson,
+} from '../../../registry/index.ts';
 import { totpCode } from '../../../registry/totp.ts';
 import { testDir } from '../../kit/ingest/intake.ts';
 
@@ -36,7 +43,16 @@ async function scene(changes: Partial<StoredPerson> = {}) {
     succeeded() {},
   };
   const note = async (attempt: Attempt) => void attempts.push(attempt);
-  const signIn = createSignIn({ people, passwords, signedIn, logins, clock, note, open: (secret) => secret });
+  const signIn = createSignIn({
+    people,
+    passwords,
+    signedIn,
+    oneTime: oneTimeHere(signedIn),
+    logins,
+    clock,
+    note,
+    open: (secret) => secret,
+  });
   const login = (password: string, source: string, code?: string, email = mei.email) =>
     signIn.withPassword({ email, password, code }, { source, agent: '' });
   return { clock, mei, signedIn, signIn, attempts, delayed, login };

@@ -76,3 +76,8 @@ test('links - count once, for a day, and only the newest of a person', () => {
   signedIn.endAll(MEI.id);
   expect(signedIn.useLink(ended.secret)).toBeNull();
 });
+
+test('codes - count once, and none that is older than one that was accepted', () => {
+  expect([10, 10, 9, 11].map((step) => signedIn.useCode(MEI.id, step))).toEqual([true, false, false, true]);
+  expect(signedIn.useCode('p-2-0', 9)).toBe(true);
+});

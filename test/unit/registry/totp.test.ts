@@ -18,14 +18,11 @@ describe('RFC 6238, Appendix B (SHA-1)', () => {
   });
 });
 
-test('totp - a code counts half a minute before and after its own, and once', () => {
+test('totp - a code counts half a minute before and after its own', () => {
   const at = 1_111_111_111_000;
   const step = Math.floor(at / 30_000);
-  for (const near of [-1, 0, 1]) expect(totpStep(SECRET, totpCode(SECRET, step + near), at, 0)).toBe(step + near);
-  for (const far of [-2, 2]) expect(totpStep(SECRET, totpCode(SECRET, step + far), at, 0)).toBeNull();
-  expect(totpStep(SECRET, totpCode(SECRET, step), at, step)).toBeNull();
-  expect(totpStep(SECRET, totpCode(SECRET, step - 1), at, step)).toBeNull();
-  expect(totpStep(SECRET, totpCode(SECRET, step + 1), at, step)).toBe(step + 1);
+  for (const near of [-1, 0, 1]) expect(totpStep(SECRET, totpCode(SECRET, step + near), at)).toBe(step + near);
+  for (const far of [-2, 2]) expect(totpStep(SECRET, totpCode(SECRET, step + far), at)).toBeNull();
 });
 
 test('totp - secrets are 160 random bits in Base32, and the address for apps is escaped', () => {

@@ -1,18 +1,18 @@
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Device, DevicesControl } from '../../../domain/index.ts';
 import { createContext, INGEST_SCHEMAS } from '../../../ingest/index.ts';
 import { REGISTRY_SCHEMA, RegistryFollower } from '../../../registry/index.ts';
-import { migrate, transact } from '../../../store/index.ts';
+import { transact } from '../../../store/index.ts';
 import { parseOnce } from '../../kit/ingest/intake.ts';
 import { testRegistry } from '../../kit/registry.ts';
+import { openMigrated } from '../../kit/store/new-state.ts';
 
 const device = (id: string, more: Partial<Device> = {}): Device => ({ id, profile: 'bin', district: 'east', ...more });
 
 function openState(): DatabaseSync {
-  const db = new DatabaseSync(':memory:');
-  migrate(db, [...INGEST_SCHEMAS, REGISTRY_SCHEMA]);
+  const db = openMigrated(':memory:', [...INGEST_SCHEMAS, REGISTRY_SCHEMA]);
   return db;
 }
 
@@ -24,7 +24,7 @@ function twoNodes(registry: ReturnType<typeof testRegistry>) {
     const follower = new RegistryFollower({
       registry: registry.read,
       journal: (control) => new Promise<void>((resolve) => waiting.push({ control, done: resolve })),
-      broker: async () => {},
+      broker: async () => [],
       timers: { after: () => () => {} },
       journalled: registry.read.version(),
     });

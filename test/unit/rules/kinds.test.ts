@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Measure, WindowAggregate } from '../../../domain/index.ts';
+import { GAUGE, type Measure, WINDOW_FUNCTIONS, type WindowAggregate } from '../../../domain/index.ts';
+import { codeOfText } from '../../../ingest/texts.ts';
 import { AggregateState, aggregateSpec } from '../../../rules/engine/aggregate.ts';
 import { Reader, Writer } from '../../../rules/engine/bytes.ts';
-import { expected, isSame, type Sample } from '../../kit/kinds/reference.ts';
+import { expected, FUNCTIONS, isSame, type Sample } from '../../kit/kinds/reference.ts';
 import { rule, timeline } from '../../kit/rules/engine.ts';
 
 const SEED = 20261129;
@@ -11,6 +12,8 @@ const HOUR = 3_600_000;
 const COUNTER: Measure = { kind: 'counter', max: 65_535 };
 const ANGLE: Measure = { kind: 'angle', max: 360 };
 const LEVEL: Measure = { kind: 'level', max: 140 };
+const PRESENCE: Measure = { kind: 'presence', max: 1 };
+const TEXT: Measure = { kind: 'text', max: 1e15 - 1 };
 const STATE: Measure = {
   kind: 'state',
   max: 2,
@@ -60,14 +63,21 @@ describe('kinds', () => {
   });
 });
 
+/** Functions of the newest reading and of a window; of fault codes see `fault-share.test.ts`. */
+const ENGINE = ['last', ...WINDOW_FUNCTIONS] as const;
 const CASES = [
-  [COUNTER, ['delta', 'sum', 'rate'], fc.integer({ min: 0, max: 65_535 })],
-  [ANGLE, ['mean', 'stddev'], fc.double({ min: 0, max: 360, noNaN: true })],
-  [LEVEL, ['mean'], fc.double({ min: 20, max: 140, noNaN: true })],
-  [STATE, ['changes', 'share'], fc.integer({ min: 0, max: 2 })],
+  [GAUGE, fc.double({ min: -1e6, max: 1e6, noNaN: true })],
+  [COUNTER, fc.integer({ min: 0, max: 65_535 })],
+  // In quarters, so that a turn of 180 degrees is exactly that.
+  [ANGLE, fc.integer({ min: 0, max: 1_440 }).map((quarters) => quarters / 4)],
+  [LEVEL, fc.double({ min: 20, max: 140, noNaN: true })],
+  [PRESENCE, fc.integer({ min: 0, max: 1 })],
+  [STATE, fc.integer({ min: 0, max: 2 })],
+  [TEXT, fc.string().map(codeOfText)],
 ] as const;
 
-describe.each(CASES)('kinds - %o over a window', (measure, functions, values) => {
+describe.each(CASES)('kinds - %o over a window', (measure, values) => {
+  const functions = ENGINE.filter((fn) => fn !== 'faults' && FUNCTIONS[measure.kind].includes(fn));
   // Times in order, seldom at the same time, so that a counter's resets have one meaning.
   const readings = fc.array(fc.tuple(fc.integer({ min: 1, max: 600_000 }), values), { minLength: 1, maxLength: 120 });
 
@@ -81,7 +91,7 @@ describe.each(CASES)('kinds - %o over a window', (measure, functions, values) =>
           ts += after;
           all.push([ts, value]);
           state.take(ts, value);
-          const window = all.filter(([at]) => at >= state.fromMs);
+          const window = all.filter(([at]) => fn === 'last' || at >= state.fromMs);
           const found = state.value();
           const wanted = expected(measure.kind, fn, { readings: window, max: measure.max });
           if (!isSame(measure.kind, fn, Number.isNaN(found) ? null : found, wanted)) {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { parseCity } from '../../../city-model/index.ts';
 import { parseRule } from '../../../rules/index.ts';
 import { sample } from '../../kit/city-model/kit.ts';
+import { runs } from '../../kit/runs.ts';
 
 const city = parseCity(sample).city!;
 const parse = (text: string) => parseRule(text, city, { path: 'rule', origin: 'api:k' });
@@ -91,7 +92,7 @@ describe('rules', () => {
         expect(problems.length).toBeLessThanOrEqual(202);
         for (const { line, column } of problems) expect(Math.min(line, column)).toBeGreaterThan(0);
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 });

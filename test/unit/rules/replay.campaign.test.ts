@@ -21,5 +21,6 @@ test('replay - a state made anew from the whole journal equals the one that cras
   expect(seen.refused).toBeGreaterThan(2 * CASES);
   expect(seen.due).toBeGreaterThan(CASES);
   expect(seen.requests).toBeGreaterThan(CASES);
+  expect(seen.administered).toBeGreaterThan(CASES);
   expect(seen.rated).toBeGreaterThan(CASES / 10);
 }, 3_600_000);

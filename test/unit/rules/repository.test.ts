@@ -1,9 +1,9 @@
-import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import { createRuleRecordReader, INGEST_SCHEMAS } from '../../../ingest/index.ts';
 import { createRuleRepository, createRuleWriter, parseRules } from '../../../rules/index.ts';
-import { migrate, transact } from '../../../store/index.ts';
+import { transact } from '../../../store/index.ts';
 import { cityControl, parseOnce } from '../../kit/ingest/intake.ts';
+import { openMigrated } from '../../kit/store/new-state.ts';
 
 const yaml = (id: string, above = 10) =>
   `id: ${id}\ntitle: A\nwhen: { metric: a, last: true, above: ${above} }\nseverity: low\n`;
@@ -11,8 +11,7 @@ const draft = (id: string, above?: number) => ({ text: yaml(id, above), note: ''
 
 /** A repository whose changes are decided at once, each in a block of its own, under the city of `state.plan`. */
 function bench() {
-  const db = new DatabaseSync(':memory:');
-  migrate(db, INGEST_SCHEMAS);
+  const db = openMigrated(':memory:', INGEST_SCHEMAS);
   const first = cityControl();
   const state = { plan: first, seq: 0 };
   const cityNow = () => ({ control: state.plan, city: parseOnce(state.plan) ?? parseOnce(first)! });

@@ -2,7 +2,15 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parseCity } from '../../../city-model/index.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../domain/index.ts';
-import { crossValidated, nabOf, precisionOf, recallOf, scoreOf, trySettings } from '../../../rules/suggest/index.ts';
+import {
+  createSuggest,
+  crossValidated,
+  nabOf,
+  precisionOf,
+  recallOf,
+  scoreOf,
+  trySettings,
+} from '../../../rules/suggest/index.ts';
 import { sample } from '../../kit/city-model/kit.ts';
 
 const sampleCity = parseCity(sample).city!;
@@ -56,6 +64,24 @@ test('suggest - of a din at night an anomaly finds every one, on incidents that 
   expect(anomaly).toMatchObject({ incidents: 3, found: 3, alerts: 3, right: 3 });
   expect(nabOf(anomaly)!).toBeGreaterThan(90);
   expect(crossValidated(tried, DIN, 'threshold').found).toBe(0);
+});
+
+test('suggest - alerts in a week are of the time in which there were readings, not of all that was asked for', async () => {
+  const { ts, value } = nights();
+  async function* read() {
+    yield {
+      series: [{ device: 'a', metric: 'laeq', unit: 'dB', from: 0 }],
+      ts: Float64Array.from(ts),
+      value: Float64Array.from(value),
+    };
+  }
+  const devicesOf = () => [{ id: 'a', profile: 'noise', district: 'harbour' }];
+  const suggest = createSuggest({ city: () => city, history: { read }, devicesOf });
+  const asked = { metric: 'laeq', profile: 'noise', incidents: DIN, toMs: START + 42 * DAY_MS };
+  const near = await suggest({ ...asked, fromMs: START });
+  const far = await suggest({ ...asked, fromMs: START - 400 * DAY_MS });
+  expect(near.settings.find(({ score }) => score.alerts === 3)!.perWeek).toBeCloseTo(3 / 6, 2);
+  expect(far.settings.map(({ perWeek }) => perWeek)).toEqual(near.settings.map(({ perWeek }) => perWeek));
 });
 
 test('suggest - of the road sensors that people labelled, the best jump was right about what it was not chosen by', async () => {

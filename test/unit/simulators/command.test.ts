@@ -30,6 +30,9 @@ test.each([
   [['--replay', 'a.csv', '--device', 'x'], /--replay needs --device ID and --metric/],
   [['--replay', 'a.csv', '--device', 'a/b', '--metric', 'speed'], /--device a\/b/],
   [['--replay', 'a.csv', '--device', 'x', '--metric', 'speed', '--zone', 'Mars/Base'], /--zone Mars\/Base/],
+  [['--zone', 'Mars/Base'], /--zone is for a replay: write --replay FILE, too/],
+  [['--keep-time'], /--keep-time is for a replay/],
+  [['--replay', 'a.csv', '--device', 'x', '--metric', 'speed', '--devices', '3'], /--devices is for a city/],
 ])('simulate - %j is refused with a correct value', (argv, message) => {
   const read = () => readCommand(simulateFlags(['--key', 'k', ...argv]), {});
   expect(read).toThrow(UsageError);

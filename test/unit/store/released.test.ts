@@ -11,7 +11,10 @@ import { openDeliveries } from '../../../notify/index.ts';
 import { loadSql } from '../../kit/sql-dump.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures/state', import.meta.url));
-/** How the owner of each file opens it; the broker's thread opens that of sessions (test/integration/migrations.test.ts). */
+/**
+ * How the owner of each file opens it; the broker's thread opens that of sessions
+ * (test/integration/migrations.test.ts).
+ */
 const OWNERS: Readonly<Record<string, (path: string) => { close(): void }>> = {
   state: (path) => openStateFile(dirname(path)),
   journal: (path) => new JournalStore(path).open(),

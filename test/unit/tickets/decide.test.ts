@@ -17,6 +17,7 @@ const context = (given: Partial<TicketContext> = {}): TicketContext => ({
   waits: false,
   othersFire: () => false,
   partsOpen: () => false,
+  endedUnseen: () => false,
   reportedOtherwise: () => false,
   resolution: 'auto',
   ...ALONE,
@@ -120,6 +121,14 @@ test.each(Object.keys(END_CAUSES) as EndCause[])(
     }
   },
 );
+
+test('decision - the last alert ends no ticket under way of which another ended with its rule', () => {
+  const ended = transition('2.0', 'resolved');
+  const worked = { ...open, status: 'in_progress' } as const;
+  const after = (given: Partial<TicketContext>) => decideTicket(ended, context({ endedUnseen: () => true, ...given }));
+  expect(after({ open: worked })).toMatchObject({ kind: 'confirm', reason: 'work-under-way' });
+  expect(after({ open })).toMatchObject({ kind: 'resolve' });
+});
 
 test("decision - the limit alarm is a ticket for the rule's service, the fault alarm opens none", () => {
   const limit = transition('2.0', 'firing', { group: LIMIT_GROUP });

@@ -411,6 +411,26 @@ test('deadlines - what came due during a stop is done once afterwards, at the ti
   expect(history.at(-1)).toMatchObject({ at: iso(300), action: 'escalated' });
 });
 
+test('deadlines - what came due of several tickets and a silence during a stop is done in the order in which it was due', () => {
+  const { alert, due, silence, state } = bench(policy);
+  silence('s-1', { device: ['c'] }, 0, 45);
+  alert(0, 'a');
+  alert(7, 'c');
+  due(7);
+  alert(20, 'b');
+  const before = state.events.page({ after: 0, limit: 500 }).items.at(-1)!.n;
+  due(10_000);
+  const after = state.events.page({ after: before, limit: 500 }).items.map(({ event }) => event);
+  // A ticket that waited is opened as at the time of its alert.
+  const times = after.filter(({ type }) => !type.endsWith('.opened')).map(({ time }) => Date.parse(time));
+  expect(times).toEqual(times.toSorted((one, other) => one - other));
+  const changed = after.filter(({ type }) => type.includes('.ticket.')).map(({ subject }) => subject);
+  // Each comes between two of the other.
+  const turns = changed.filter((subject, i) => subject !== changed[i - 1]).length;
+  expect(new Set(changed).size).toBe(3);
+  expect(turns).toBeGreaterThan(6);
+});
+
 test('deadlines - a resolved ticket closes by itself where its service says so, unless it was reopened', () => {
   const { alert, due, tickets } = bench({ closeMs: 86_400_000, reopenMs: 86_400_000 });
   alert(0, 'a');

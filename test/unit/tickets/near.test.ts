@@ -1,11 +1,12 @@
-import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Ticket } from '../../../domain/index.ts';
 import { boxAround, distanceM } from '../../../domain/index.ts';
-import { migrate, transact } from '../../../store/index.ts';
+import { transact } from '../../../store/index.ts';
 import { type Request, TICKET_SCHEMA, TicketService } from '../../../tickets/index.ts';
 import { nearestOf } from '../../../tickets/service.ts';
+import { runs } from '../../kit/runs.ts';
+import { openMigrated } from '../../kit/store/new-state.ts';
 import * as scene from '../../kit/tickets/scene.ts';
 
 const HERE = { lat: 31.2, lon: 121.5 };
@@ -41,7 +42,7 @@ test('near - every place within the distance lies in the box', () => {
       expect(other.lon).toBeGreaterThanOrEqual(lon[0]);
       expect(other.lon).toBeLessThanOrEqual(lon[1]);
     }),
-    { numRuns: 2_000 },
+    { numRuns: runs(2_000) },
   );
 });
 
@@ -62,8 +63,7 @@ test('near - a sensor’s ticket comes before those of citizens, then the neares
 });
 
 function openService() {
-  const db = new DatabaseSync(':memory:');
-  migrate(db, [TICKET_SCHEMA]);
+  const db = openMigrated(':memory:', [TICKET_SCHEMA]);
   let nowMs = Date.UTC(2026, 0, 1, 12);
   const other = scene.serviceOf('noise');
   const poles = ['p-1', 'p-2'].map((id) => ({ id, kind: 'pole', title: null, services: [], location: HERE }));

@@ -1,32 +1,33 @@
-import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import type { Ticket } from '../../../domain/index.ts';
-import { migrate } from '../../../store/index.ts';
 import {
   createOversight,
   createPublicTickets,
   createTicketStore,
-  type OversightQuery,
+  type Oversight,
   TICKET_SCHEMA,
 } from '../../../tickets/index.ts';
 import { createWeeks } from '../../../tickets/oversight.ts';
+import { openMigrated } from '../../kit/store/new-state.ts';
 import { ticketOf } from '../../kit/tickets/scene.ts';
+
+type Query = Parameters<Oversight['read']>[0];
 
 const MINUTE = 60_000;
 const START = Date.parse('2026-03-23T00:00:00Z');
 const iso = (minutes: number) => new Date(START + minutes * MINUTE).toISOString();
 
 /** Returns a city's tickets with the clock this many minutes after the start. */
-function openOffice(nowMinutes: number) {
-  const db = new DatabaseSync(':memory:');
-  migrate(db, [TICKET_SCHEMA]);
+function openOversight(nowMinutes: number) {
+  const db = openMigrated(':memory:', [TICKET_SCHEMA]);
   const store = createTicketStore(db);
   let n = 0;
   const oversight = createOversight(db, { now: () => START + nowMinutes * MINUTE });
   return {
     db,
     publicTickets: createPublicTickets(db),
-    read: (query: Partial<OversightQuery> = {}) => oversight.read({ by: [], timezone: 'UTC', ...query }),
+    read: (query: Partial<Query> = {}) => oversight.read({ by: [], timezone: 'UTC', ...query }),
+    readEach: oversight.readEach,
     /** A ticket opened at a minute, and what happened to it by whom: `[minute, by, status]`. */
     add(openedAt: number, steps: readonly (readonly [number, string, Ticket['status']])[], more: Partial<Ticket> = {}) {
       const opened = { at: iso(openedAt), by: 'rule:x', action: 'opened', from: null, to: 'open', note: '' } as const;
@@ -47,7 +48,7 @@ function openOffice(nowMinutes: number) {
 }
 
 test('oversight - adds up what is open, overdue, resolved, late, reopened and rated', async () => {
-  const { add, read } = openOffice(200);
+  const { add, read } = openOversight(200);
   add(
     0,
     [
@@ -87,15 +88,21 @@ test('oversight - adds up what is open, overdue, resolved, late, reopened and ra
 });
 
 test('oversight - an alert that ends by itself was not acknowledged', async () => {
-  const { add, read } = openOffice(200);
+  const { add, read } = openOversight(200);
   add(0, [[10, 'rule:x', 'resolved']]);
   expect(await read()).toMatchObject([
     { acknowledge: { count: 0, medianSeconds: null, p90Seconds: null }, resolve: { count: 1, medianSeconds: 600 } },
   ]);
 });
 
+test('oversight - a person who signed in acknowledges as a key does', async () => {
+  const { add, read } = openOversight(200);
+  add(0, [[5, 'person:u-1', 'acknowledged']]);
+  expect(await read()).toMatchObject([{ acknowledge: { count: 1, medianSeconds: 300 } }]);
+});
+
 test('oversight - a reopened ticket counts its first acknowledgement and its last resolution', async () => {
-  const { add, read } = openOffice(200);
+  const { add, read } = openOversight(200);
   add(
     0,
     [
@@ -114,7 +121,7 @@ test('oversight - a reopened ticket counts its first acknowledgement and its las
 });
 
 test('oversight - another report of the same counts as a report and with its rating, not as work', async () => {
-  const { add, read } = openOffice(200);
+  const { add, read } = openOversight(200);
   const parent = add(0, []);
   const rating = { stars: 2, comment: '', at: iso(9), statement: null };
   add(1, [], { origin: 'citizen', parent, relation: 'report', rating });
@@ -122,11 +129,11 @@ test('oversight - another report of the same counts as a report and with its rat
 });
 
 test('oversight - groups by any of department, service, district and week, newest week first', async () => {
-  const { add, read } = openOffice(0);
+  const { add, read } = openOversight(0);
   add(0, [], { department: 'waste', district: 'a' });
   add(7 * 1_440, [], { department: 'waste', district: 'b' });
   add(0, [], { department: 'air', district: 'b' });
-  const counted = async (...by: OversightQuery['by']) =>
+  const counted = async (...by: Query['by']) =>
     (await read({ by })).map((line) => [...by.map((key) => line[key]), line.opened].join(' '));
   expect(await counted('department')).toEqual(['air 1', 'waste 2']);
   expect(await counted('department', 'service')).toEqual(['air air-quality 1', 'waste air-quality 2']);
@@ -134,10 +141,10 @@ test('oversight - groups by any of department, service, district and week, newes
 });
 
 test('oversight - takes tickets opened in [from, to), and those of one department', async () => {
-  const { add, read } = openOffice(0);
+  const { add, read } = openOversight(0);
   for (const minute of [0, 10, 20]) add(minute, []);
   add(10, [], { department: 'waste' });
-  const opened = async (query: Partial<OversightQuery>) => (await read(query))[0]?.opened;
+  const opened = async (query: Partial<Query>) => (await read(query))[0]?.opened;
   expect(await opened({ fromMs: START + 10 * MINUTE })).toBe(3);
   expect(await opened({ toMs: START + 10 * MINUTE })).toBe(1);
   expect(await opened({ fromMs: START + 10 * MINUTE, toMs: START + 20 * MINUTE, departments: ['waste'] })).toBe(1);
@@ -145,7 +152,7 @@ test('oversight - takes tickets opened in [from, to), and those of one departmen
 });
 
 test('oversight - counts each ticket once over many pages, also where thousands opened at the same moment', async () => {
-  const { db, add, read } = openOffice(0);
+  const { db, add, read } = openOversight(0);
   db.exec('begin');
   for (let i = 0; i < 2_500; i++) add(i < 2_200 ? 7 : i, []);
   db.exec('commit');
@@ -167,7 +174,7 @@ test('oversight - weeks begin on Monday in the time zone of the city, also when 
 const published = { services: ['air-quality'], resolvedSinceMs: START, coordinateDecimals: 2, before: null, limit: 9 };
 
 test('public tickets - show no text or names of people, and places only as exact as allowed', () => {
-  const { add, publicTickets } = openOffice(0);
+  const { add, publicTickets } = openOversight(0);
   add(0, [], {
     origin: 'citizen',
     title: 'secret title',
@@ -194,7 +201,7 @@ test('public tickets - show no text or names of people, and places only as exact
 });
 
 test('public tickets - are open or were resolved lately, are of public services, and have no reports of the same', () => {
-  const { add, publicTickets } = openOffice(0);
+  const { add, publicTickets } = openOversight(0);
   const open = add(0, []);
   add(0, [[-5, 'key:a', 'resolved']]);
   const lately = add(0, [
@@ -210,4 +217,25 @@ test('public tickets - are open or were resolved lately, are of public services,
   const second = publicTickets({ ...published, limit: 2, before: first.next });
   expect(second.tickets.map(({ id }) => id)).toEqual([lately, open]);
   expect(publicTickets({ ...published, limit: 2, before: second.next })).toEqual({ tickets: [], next: null });
+});
+
+test('oversight - one reading gives several groupings, of one service and district where they are named', async () => {
+  const { add, read, readEach } = openOversight(0);
+  for (const [service, district, n] of [
+    ['waste', 'east', 700],
+    ['waste', 'west', 2],
+    ['noise', 'east', 1],
+  ] as const)
+    for (let i = 0; i < n; i++) add(i, [], { service, district });
+  const query = { timezone: 'UTC' };
+  const [all, byDistrict] = await readEach(query, [[], ['district']]);
+  expect(all).toMatchObject([{ opened: 703 }]);
+  expect(byDistrict).toEqual(await read({ by: ['district'] }));
+  const [waste] = await readEach({ ...query, service: 'waste' }, [['district']]);
+  expect(waste!.map(({ district, opened }) => [district, opened])).toEqual([
+    ['east', 700],
+    ['west', 2],
+  ]);
+  expect(await read({ service: 'waste', district: 'west', by: [] })).toMatchObject([{ opened: 2 }]);
+  expect(await read({ service: 'noise', district: 'west', by: [] })).toEqual([]);
 });

@@ -1,7 +1,5 @@
-import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import { type Page, SEVERITIES, TICKET_STATUSES, type Ticket } from '../../../domain/index.ts';
-import { migrate } from '../../../store/index.ts';
 import {
   createTicketReader,
   createTicketStore,
@@ -9,12 +7,12 @@ import {
   TICKET_SCHEMA,
   type TicketQuery,
 } from '../../../tickets/index.ts';
+import { openMigrated } from '../../kit/store/new-state.ts';
 import { ticketOf } from '../../kit/tickets/scene.ts';
 
 /** A file with `count` tickets; every thousandth, from the oldest on, is of another department. */
 function openTickets(count: number) {
-  const db = new DatabaseSync(':memory:');
-  migrate(db, [TICKET_SCHEMA]);
+  const db = openMigrated(':memory:', [TICKET_SCHEMA]);
   createTicketStore(db).insert(ticketOf('1.0', { group: 'g1' }));
   const columns = db
     .prepare("select name from pragma_table_info('tickets') where name not in ('n', 'id', 'department')")

@@ -1,15 +1,13 @@
-import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import type { Ticket, Transition } from '../../../domain/index.ts';
-import { migrate } from '../../../store/index.ts';
 import { firingOf, resolutionOf } from '../../../tickets/alert-changes.ts';
 import { createTicketReader, createTicketStore, TICKET_SCHEMA } from '../../../tickets/index.ts';
 import { changed } from '../../../tickets/lifecycle.ts';
+import { openMigrated } from '../../kit/store/new-state.ts';
 import { ticketOf, transition } from '../../kit/tickets/scene.ts';
 
 function openStore() {
-  const db = new DatabaseSync(':memory:');
-  migrate(db, [TICKET_SCHEMA]);
+  const db = openMigrated(':memory:', [TICKET_SCHEMA]);
   const store = createTicketStore(db);
   return { db, store, reader: createTicketReader(db), add: (ticket: Ticket) => add(store, ticket) };
 }

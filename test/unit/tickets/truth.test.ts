@@ -215,7 +215,7 @@ test('ends - its department is reminded while it is open, once where a stop miss
   expect(due(10_000)).toBe(0);
 });
 
-test('parts - the whole ends with its last part where its alerts have ended, else its department hears of it', () => {
+test('parts - the whole ends with its last part where its alerts have ended, else its department is notified', () => {
   const made = bench();
   const { alert, act, split, ticket, lines } = made;
   alert(0, 'a');
@@ -238,7 +238,38 @@ test('parts - the whole ends with its last part where its alerts have ended, els
   expect(act(9, first.id, 'reopen').status).toBe('open');
 });
 
-test('parts - they and reports follow a hand-over: reports go along, departments with a part hear of it', () => {
+test('parts - a whole under way whose rule is gone does not end with its last part: a person ends it', () => {
+  const { alert, act, split, ticket, lines } = bench();
+  for (const group of ['a', 'b']) alert(0, group);
+  for (const id of ['t-0-0', 't-0-1']) {
+    const part = split(1, id, 'waste');
+    if (id === 't-0-0') act(2, id, 'start');
+    alert(3, id === 't-0-0' ? 'a' : 'b', 'resolved', { because: 'rule-removed' });
+    act(4, part.id, 'resolve');
+  }
+  expect(ticket('t-0-0').status).toBe('in_progress');
+  expect(lines('t-0-0').at(-1)).toBe('updated: the part t-0-0-p1 (waste) is done, it was the last one');
+  // Nobody worked on this one but its part.
+  expect(ticket('t-0-1').status).toBe('resolved');
+});
+
+test('ends - of several alerts one ended with its rule: the last one does not end the work under way', () => {
+  const { alert, due, act, ids, ticket, lines } = bench(gather);
+  for (const group of ['a', 'b']) alert(0, group);
+  due(2);
+  const [id] = ids();
+  act(3, id!, 'start');
+  alert(4, 'a', 'resolved', { because: 'device-revoked' });
+  alert(5, 'b', 'resolved');
+  expect(ticket(id!).status).toBe('in_progress');
+  expect(lines(id!).at(-1)).toContain('work is under way');
+  // What fires again and ends was seen to end.
+  alert(6, 'a');
+  alert(7, 'a', 'resolved');
+  expect(ticket(id!).status).toBe('resolved');
+});
+
+test('parts - they and reports follow a hand-over: reports go along, departments with a part are notified', () => {
   const { alert, act, split, report, ticket, lines, state } = bench();
   alert(0, 'a');
   const part = split(1, 't-0-0', 'waste');
@@ -258,6 +289,39 @@ const offers = {
     { to: 'environment', forMs: 30 * MINUTE },
   ],
 };
+
+test('commands - each alert of a device that has its ticket runs them: opened, fired again, reopened, but not risen', () => {
+  const { alert, due, act, state } = bench({ resolution: 'confirm', reopenMs: HOUR });
+  alert(0, 'a', 'firing', severe('low'));
+  alert(1, 'a', 'firing', { from: 'firing', severity: 'high' });
+  alert(2, 'a', 'resolved');
+  alert(3, 'a');
+  alert(4, 'a', 'resolved');
+  act(5, 't-0-0', 'resolve');
+  alert(6, 'a');
+  due(7);
+  expect(state.ticketed).toEqual(['a 0.0: t-0-0', 'a 3.3: t-0-0', 'a 6.5: t-0-0']);
+});
+
+test('commands - what is gathered, joins, or waited for a silence runs them once it has its ticket', () => {
+  const { alert, due, state } = bench(gather);
+  alert(0, 'a');
+  alert(0, 'b');
+  expect(state.ticketed).toEqual([]);
+  due(1);
+  alert(2, 'c');
+  expect(state.ticketed.sort()).toEqual(['a 0.0: t-0-0', 'b 0.1: t-0-0', 'c 2.2: t-0-0']);
+  const silent = bench();
+  silent.state.service.silences.add({
+    ...{ id: 's', startsAt: iso(0), endsAt: iso(10), calendar: null, comment: 'c', author: 'k', createdAt: iso(0) },
+    matchers: { rule: [rule.id] },
+  });
+  silent.alert(1, 'a');
+  silent.due(9);
+  expect(silent.state.ticketed).toEqual([]);
+  silent.due(10);
+  expect(silent.state.ticketed).toEqual(['a 1.0: t-1-0']);
+});
 
 test('offers - work under way is not offered on, and what is offered can be taken', () => {
   const { alert, act, due, ticket } = bench(offers);

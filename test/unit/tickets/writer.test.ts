@@ -6,7 +6,7 @@ const HOUR = 3_600_000;
 const START = Date.UTC(2026, 0, 1);
 const OPERATOR = { kind: 'key', id: 'op', role: 'operator', department: null } as const;
 
-function openOffice(policy: Parameters<typeof cityWith>[0]) {
+function openWriter(policy: Parameters<typeof cityWith>[0]) {
   const state = openState();
   const city = cityWith(policy);
   state.at(START, city);
@@ -26,7 +26,7 @@ function openOffice(policy: Parameters<typeof cityWith>[0]) {
 }
 
 test('writer - reports of the same cause no warnings or escalations: the ticket has them already', () => {
-  const { ask, due, events } = openOffice({ acknowledgeMs: HOUR, warnPercent: 50 });
+  const { ask, due, events } = openWriter({ acknowledgeMs: HOUR, warnPercent: 50 });
   ask('c-1');
   ask('c-2');
   expect(due(START + 9 * HOUR)).toBe(4);
@@ -35,7 +35,7 @@ test('writer - reports of the same cause no warnings or escalations: the ticket 
 });
 
 test('writer - a report that was reopened alone and closes with its ticket counts as acknowledged and resolved then', () => {
-  const { ask, act, tickets, at } = openOffice({});
+  const { ask, act, tickets, at } = openWriter({});
   ask('c-1');
   ask('c-2');
   act('c-1', 'resolve');
@@ -48,7 +48,7 @@ test('writer - a report that was reopened alone and closes with its ticket count
 });
 
 test('writer - a change that an alert made before a later action counts from its time in the history', () => {
-  const { apply, act, tickets, at, city, due } = openOffice({ closeMs: HOUR, reopenMs: 9 * HOUR });
+  const { apply, act, tickets, at, city, due } = openWriter({ closeMs: HOUR, reopenMs: 9 * HOUR });
   apply(transition('1.0', 'firing'), rule, city);
   at(START + 3 * HOUR);
   act('t-1-0', 'resolve');

@@ -1,10 +1,11 @@
-import { Modal, Select, TextInput } from '@mantine/core';
+import { Modal, Select, TagsInput, TextInput } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, bodyOf } from '../../api/client.ts';
 import { useCity } from '../../api/queries.ts';
 import type { Device } from '../../api/schema.ts';
 import { useWords } from '../../language.ts';
+import { AssetField } from '../../parts/AssetField.tsx';
 import { FormDialog } from '../../parts/Form.tsx';
 import { PlaceField } from '../../parts/PlaceField.tsx';
 import { districtAt, type Place } from '../../parts/places.ts';
@@ -26,6 +27,9 @@ export function Change({ device, how, close }: Props) {
   const [profile, setProfile] = useState(device.profile);
   const [district, setDistrict] = useState(device.district);
   const [place, setPlace] = useState<Place | null>(device.location ?? null);
+  const [gateway, setGateway] = useState(device.gateway ?? '');
+  const [asset, setAsset] = useState<string | null>(device.asset ?? null);
+  const [tags, setTags] = useState(() => Object.entries(device.tags ?? {}).map(([tag, value]) => `${tag}=${value}`));
   const [secret, setSecret] = useState<string | null>(null);
   // The version that is being changed: what others save meanwhile is a conflict, not overwritten.
   const [version] = useState(device.version);
@@ -35,7 +39,11 @@ export function Change({ device, how, close }: Props) {
     if (found !== null) setDistrict(found);
   }
   async function run() {
-    const body = { profile, district, name: name.trim() || null, location: place };
+    const body = {
+      ...{ profile, district, asset, location: place, tags: patchOf(device.tags ?? {}, tags) },
+      name: name.trim() || null,
+      gateway: gateway.trim() || null,
+    };
     const path = { id: device.id };
     if (how === 'change') {
       const header = { 'if-match': `"${version}"` };
@@ -89,6 +97,29 @@ export function Change({ device, how, close }: Props) {
         value={district}
         onChange={(value) => setDistrict(value ?? district)}
       />
+      <AssetField value={asset} onChange={setAsset} />
+      <TextInput
+        label={t('device.gateway')}
+        maxLength={200}
+        value={gateway}
+        onChange={(event) => setGateway(event.currentTarget.value)}
+      />
+      <TagsInput
+        size="xs"
+        label={t('device.tags')}
+        description={t('device.tags.about')}
+        value={tags}
+        onChange={setTags}
+      />
     </FormDialog>
   );
+}
+
+/** A merge patch (RFC 7396): tags that are there no more become null. */
+function patchOf(before: Readonly<Record<string, string>>, tags: readonly string[]): Record<string, string | null> {
+  const now = tags.map((tag) => {
+    const [name = '', ...value] = tag.split('=');
+    return [name.trim(), value.join('=').trim()] as const;
+  });
+  return { ...Object.fromEntries(Object.keys(before).map((name) => [name, null])), ...Object.fromEntries(now) };
 }

@@ -5,10 +5,11 @@ import { useWords } from '../../language.ts';
 
 const Qr = lazy(() => import('../../parts/Qr.tsx'));
 
-/** A code with which an installer gets the secret of a device, as text and as QR: what `POST /claim` takes. */
+/** A code with which an installer gets the secret of a device: as text, and as the QR of a page that trades it. */
 export function ClaimCode({ code, close }: { readonly code: Code; readonly close: () => void }) {
   const { t, time } = useWords();
-  const text = JSON.stringify({ url: `${location.origin}/claim`, device: code.device, code: code.code });
+  // Behind the #, which no server and no proxy sees.
+  const text = `${location.origin}/claim#${new URLSearchParams({ device: code.device, code: code.code })}`;
   return (
     <Modal opened onClose={close} title={t('claim')} closeButtonProps={{ 'aria-label': t('close') }}>
       <div className="stack" id="claim">

@@ -9,7 +9,7 @@ import { refusalOf, useMay } from '../../session.ts';
 
 type Commands = City['profiles'][number]['commands'];
 
-/** What a device is told to do: commands and what became of them, and the state that it should be in. */
+/** What is sent to a device: commands and what became of them, and the state that it should be in. */
 export function Commands({ device }: { readonly device: Pick<Device, 'id' | 'profile'> }) {
   const { t } = useWords();
   const city = useCity();

@@ -29,8 +29,8 @@ interface Progress {
 const NOTHING: Progress = { done: 0, made: [], unknown: [], refused: [], stopped: '' };
 
 /**
- * Registers the devices of a file, batch by batch, and gives their secrets as a file: they are shown once. They are drawn
- * here, so that none is lost with a response.
+ * Registers the devices of a file, batch by batch, and gives their secrets as a file: they are shown once. They are
+ * drawn here, so that none is lost with a response.
  */
 export function Import({ close }: { readonly close: () => void }) {
   const words = useWords();
@@ -127,8 +127,8 @@ const isRefusal = (error: unknown) =>
   error instanceof ProblemError && error.status >= 400 && error.status < 500 && error.status !== 401;
 
 /**
- * Registers batch by batch until it is cancelled or the server cannot be asked; where a batch is refused, each device of
- * it by itself.
+ * Registers batch by batch until it is cancelled or the server cannot be asked; where a batch is refused, each device
+ * of it by itself.
  */
 function useImport() {
   const client = useQueryClient();

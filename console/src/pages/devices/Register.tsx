@@ -12,12 +12,18 @@ import { Secret } from './Secret.tsx';
 
 const EMPTY = { id: '', name: '', profile: '', district: '' };
 
+interface Props {
+  /** The id, where it is known already. */
+  readonly id?: string;
+  readonly close: () => void;
+}
+
 /** Registers a device, and shows its secret. */
-export function Register({ close }: { readonly close: () => void }) {
+export function Register({ id: known = '', close }: Props) {
   const { t, language } = useWords();
   const client = useQueryClient();
   const city = useCity();
-  const [fields, setFields] = useState(EMPTY);
+  const [fields, setFields] = useState({ ...EMPTY, id: known });
   const [place, setPlace] = useState<Place | null>(null);
   const [made, setMade] = useState<NewDevice | null>(null);
   const set = (some: Partial<typeof EMPTY>) => setFields((before) => ({ ...before, ...some }));

@@ -6,6 +6,8 @@ import { useWords } from '../../language.ts';
 import { toast } from '../../parts/toasts.tsx';
 import { Failure } from '../../parts/words.tsx';
 import { refusalOf, useMay } from '../../session.ts';
+import { Remedy } from './Remedy.tsx';
+import { Replay } from './Replay.tsx';
 
 interface Props {
   readonly id: string;
@@ -49,6 +51,7 @@ export function Detail({ id, close }: Props) {
               </pre>
             </div>
           </div>
+          <Remedy entry={data} />
           {may && <Deciding id={id} close={close} />}
         </div>
       )}
@@ -71,11 +74,7 @@ function Deciding({ id, close }: Props) {
   const client = useQueryClient();
   const [note, setNote] = useState('');
   const decide = useMutation({
-    mutationFn: async (what: 'replay' | 'discard') => {
-      const body = { ids: [id] };
-      if (what === 'replay') await bodyOf(api.POST('/api/v1/quarantine/replay', { body }));
-      else await bodyOf(api.POST('/api/v1/quarantine/discard', { body: { ...body, note } }));
-    },
+    mutationFn: () => bodyOf(api.POST('/api/v1/quarantine/discard', { body: { ids: [id], note } })),
     onSuccess: () => {
       toast(t('done'));
       close();
@@ -85,14 +84,22 @@ function Deciding({ id, close }: Props) {
   });
   return (
     <div className="bar">
-      <Button onClick={() => decide.mutate('replay')}>{t('quarantine.replay-one')}</Button>
+      <Replay
+        label={t('quarantine.replay-one')}
+        body={{ ids: [id] }}
+        ended={({ refusedAgain, state }) => {
+          if (state !== 'done' || refusedAgain > 0) return;
+          toast(t('done'));
+          close();
+        }}
+      />
       <TextInput
         aria-label={t('quarantine.why')}
         placeholder={t('quarantine.why')}
         value={note}
         onChange={(event) => setNote(event.currentTarget.value)}
       />
-      <Button variant="default" disabled={note.trim() === ''} onClick={() => decide.mutate('discard')}>
+      <Button variant="default" disabled={note.trim() === ''} onClick={() => decide.mutate()}>
         {t('quarantine.discard')}
       </Button>
     </div>

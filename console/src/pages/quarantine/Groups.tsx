@@ -14,7 +14,9 @@ interface Props {
   readonly choose: (device: string, reason: QuarantineGroup['reason']) => void;
 }
 
-/** What is refused by device and reason, the most first: one fault of a device is one line. Nothing where there is none. */
+/**
+ * What is refused by device and reason, the most first: one fault of a device is one line. Nothing where there is none.
+ */
 export function Groups({ reason, choose }: Props) {
   const { t, term, number } = useWords();
   const { data } = useQuery({

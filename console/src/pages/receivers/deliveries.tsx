@@ -120,7 +120,7 @@ function Detail({ kind, id, delivery, close }: DetailProps) {
   return (
     <Modal opened onClose={close} size="xl" title={t('delivery.one')} closeButtonProps={{ 'aria-label': t('close') }}>
       {error !== null && <Failure error={error} />}
-      {data !== undefined && <Told delivery={data} />}
+      {data !== undefined && <Attempts delivery={data} />}
       <Button mt="sm" variant="default" onClick={close}>
         {t('close')}
       </Button>
@@ -129,7 +129,7 @@ function Detail({ kind, id, delivery, close }: DetailProps) {
 }
 
 /** What was sent, and what each attempt came to. */
-export function Told({ delivery: { request, tries } }: { readonly delivery: DeliveryInFull }) {
+export function Attempts({ delivery: { request, tries } }: { readonly delivery: DeliveryInFull }) {
   const { t, term, clock, number } = useWords();
   return (
     <div className="stack">

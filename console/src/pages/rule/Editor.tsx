@@ -45,7 +45,7 @@ export default function Editor({ label, value, change, schema, city, language }:
   const shown = useRef<EditorView | null>(null);
   const said = useRef({ change, schema, city, language });
   said.current = { change, schema, city, language };
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the text is the editor's own; the effect below replaces it.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the text is the editor's; the effect below replaces it.
   useEffect(() => {
     const view = new EditorView({ parent: box.current!, doc: value, extensions: [looks(label), writing(said)] });
     shown.current = view;

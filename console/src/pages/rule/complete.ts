@@ -17,7 +17,9 @@ export interface Schema {
   readonly required?: readonly string[];
 }
 
-/** Where somebody writes in YAML: the keys around the place, whether a key or a value follows, and what is typed of it. */
+/**
+ * Where somebody writes in YAML: the keys around the place, whether a key or a value follows, and what is typed of it.
+ */
 export interface Place {
   readonly path: readonly string[];
   readonly isKey: boolean;

@@ -4,7 +4,9 @@ import { useState } from 'react';
 import { api, bodyOf } from '../../api/client.ts';
 import { useCity } from '../../api/queries.ts';
 import { useWords } from '../../language.ts';
+import { useAct } from '../../parts/acting.tsx';
 import { FormDialog } from '../../parts/Form.tsx';
+import { toast } from '../../parts/toasts.tsx';
 import { useMe } from '../../session.ts';
 import type { SilenceStart } from '../Silences.tsx';
 
@@ -20,6 +22,7 @@ interface Props {
 export function NewSilence({ start, close }: Props) {
   const { t, duration, language } = useWords();
   const client = useQueryClient();
+  const act = useAct('silences', 'silence-times');
   const city = useCity();
   const rules = useQuery({
     queryKey: ['rules'],
@@ -46,7 +49,12 @@ export function NewSilence({ start, close }: Props) {
       calendar,
       comment,
     };
-    await bodyOf(api.POST('/api/v1/silences', { body }));
+    const { id } = await bodyOf(api.POST('/api/v1/silences', { body }));
+    const undo = async () => {
+      await bodyOf(api.DELETE('/api/v1/silences/{id}', { params: { path: { id } } }));
+      toast(t('undone'));
+    };
+    toast(t('silence.made'), false, () => act.mutate(undo));
     for (const key of ['silences', 'silence-times']) await client.invalidateQueries({ queryKey: [key] });
     close();
   }

@@ -9,7 +9,7 @@ import { Choice } from '../../parts/Choice.tsx';
 import { toast } from '../../parts/toasts.tsx';
 import { refusalOf } from '../../session.ts';
 import { SEVERITIES } from '../tickets/filter.ts';
-import { ACTIONS, type Action, NAMES_A_PARTY, useAct, useCanAct } from './actions.ts';
+import { ACTIONS, type Action, NAMES_A_PARTY, undoOf, useAct, useCanAct } from './actions.ts';
 import { Changes } from './History.tsx';
 import { Whom } from './Whom.tsx';
 
@@ -31,6 +31,7 @@ export function Acting({ ticket, etag }: Props) {
   const [to, setTo] = useState<string | null>(null);
   const [assignee, setAssignee] = useState('');
   const [severity, setSeverity] = useState<string>();
+  const [open, setOpen] = useState(false);
   const [refused, setRefused] = useState('');
   const [conflict, setConflict] = useState<Conflict | null>(null);
   const field = useRef<HTMLTextAreaElement>(null);
@@ -55,13 +56,23 @@ export function Acting({ ticket, etag }: Props) {
     const whom = NAMES_A_PARTY.includes(action) ? { to: to ?? '' } : {};
     const person = action === 'assign' ? { assignee: assignee.trim() } : {};
     const rank = action === 'set-severity' ? { severity: severity! } : {};
+    const readers = action === 'comment' && open ? { public: true } : {};
     try {
-      await act.mutateAsync({ id: ticket.id, action, etag, note: note.trim(), ...whom, ...person, ...rank });
+      const said = { note: note.trim(), ...whom, ...person, ...rank, ...readers };
+      const { data: after, etag: now } = await act.mutateAsync({ id: ticket.id, action, etag, ...said });
       setNote('');
+      setOpen(false);
       setTo(null);
       setAssignee('');
       setSeverity(undefined);
-      toast(t('acted', { action: term('action', action), id: ticket.id }));
+      const back = undoOf(action, ticket, after);
+      const undo = () =>
+        void act.mutateAsync({ id: ticket.id, etag: now, note: t('undone'), ...back! }).then(
+          () => toast(t('undone')),
+          (error: unknown) => toast(refusalOf(error), true),
+        );
+      const isPossible = back !== null && canAct(back.action, after);
+      toast(t('acted', { action: term('action', action), id: ticket.id }), false, isPossible ? undo : null);
     } catch (error) {
       const isConflict = error instanceof ProblemError && error.status === 412;
       if (!isConflict) return setRefused(refusalOf(error));
@@ -95,6 +106,12 @@ export function Acting({ ticket, etag }: Props) {
           if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) void run('comment');
         }}
       />
+      {canAct('comment', ticket) && (
+        <label>
+          <input type="checkbox" checked={open} onChange={(event) => setOpen(event.currentTarget.checked)} />{' '}
+          {t('note.public')}
+        </label>
+      )}
       {NAMES_A_PARTY.some((action) => canAct(action, ticket)) && (
         <Whom to={to} setTo={setTo} assignee={assignee} setAssignee={setAssignee} />
       )}

@@ -4,7 +4,7 @@ import { ticketOf } from '../../api/queries.ts';
 import { useMe } from '../../session.ts';
 import { type Action, mayAct, type Permitted } from './moves.ts';
 
-export { ACTIONS, type Action, NAMES_A_PARTY } from './moves.ts';
+export { ACTIONS, type Action, NAMES_A_PARTY, undoOf } from './moves.ts';
 
 /** Returns the function that says whether the one who is signed in may do something to a ticket as it is now. */
 export function useCanAct(): (action: Action | 'split', ticket: Permitted) => boolean {
@@ -21,6 +21,8 @@ interface Act {
   readonly to?: string;
   readonly assignee?: string;
   readonly severity?: string;
+  /** Of a comment: whether everybody may read it. */
+  readonly public?: boolean;
 }
 
 /** Acts on a ticket, and shows what became of it everywhere. */

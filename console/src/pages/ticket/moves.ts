@@ -75,3 +75,21 @@ export const MOVE_TO: Readonly<Record<Status, Action>> = {
   resolved: 'resolve',
   closed: 'close',
 };
+
+/** What undoes an action. */
+interface Undo {
+  readonly action: Action;
+  readonly to?: string;
+  readonly assignee?: string;
+  readonly severity?: string;
+}
+
+/** Returns what takes a ticket back to where it was before an action; null where nothing does. */
+export function undoOf(action: Action, before: ShownTicket, after: ShownTicket): Undo | null {
+  if (action === 'resolve' || action === 'close') return { action: 'reopen' };
+  if (action === 'set-severity') return { action, severity: before.severity };
+  if (action === 'hand-over') return { action, to: before.department };
+  if (action !== 'assign') return null;
+  if (after.offer !== null && before.offer === null) return { action: 'decline' };
+  return { action, to: before.party ?? before.department, assignee: before.assignee ?? '' };
+}

@@ -6,6 +6,7 @@ import { api } from '../../api/client.ts';
 import { ticketOf, useCity } from '../../api/queries.ts';
 import type { ShownTicket } from '../../api/schema.ts';
 import { useWords } from '../../language.ts';
+import { AssetField } from '../../parts/AssetField.tsx';
 import { FormDialog } from '../../parts/Form.tsx';
 import { PlaceField } from '../../parts/PlaceField.tsx';
 import { districtAt, type Place } from '../../parts/places.ts';
@@ -23,6 +24,7 @@ export function NewTicket({ close }: { readonly close: () => void }) {
   const mayIn = useMayIn();
   const [fields, setFields] = useState(EMPTY);
   const [place, setPlace] = useState<Place | null>(null);
+  const [asset, setAsset] = useState<string | null>(null);
   const set = (some: Partial<typeof EMPTY>) => setFields((before) => ({ ...before, ...some }));
   function pin(at: Place | null) {
     setPlace(at);
@@ -37,6 +39,7 @@ export function NewTicket({ close }: { readonly close: () => void }) {
       ...(description === '' ? {} : { description }),
       ...(address === '' ? {} : { address }),
       ...(place === null ? {} : { location: place }),
+      ...(asset === null ? {} : { asset }),
     };
     const { data } = await ticketOf(api.POST('/api/v1/tickets', { body }));
     for (const key of ['tickets', 'counts']) void client.invalidateQueries({ queryKey: [key] });
@@ -65,6 +68,7 @@ export function NewTicket({ close }: { readonly close: () => void }) {
         onChange={(service) => set({ service: service ?? '' })}
       />
       <PlaceField at={place} change={pin} />
+      <AssetField value={asset} onChange={setAsset} />
       <Select
         label={t('column.district')}
         required

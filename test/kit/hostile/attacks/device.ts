@@ -1,4 +1,5 @@
 import { generate } from 'mqtt-packet';
+import type { Ledger } from '../../../../domain/index.ts';
 import { pause, until } from '../../wait.ts';
 import { type Attack, lanes, over, randomOf, type Target } from '../target.ts';
 import { ask, RawClient, write } from '../wire.ts';
@@ -296,5 +297,46 @@ export const DEVICE: Readonly<Record<string, Attack>> = {
       });
       return found;
     },
+  },
+  'slow-codec': {
+    title: 'a profile whose codec stays just within its bound on each frame is held back, and nobody else',
+    leastMs: 6_000,
+    async run(target, signal) {
+      const [{ secret: key }] = target.keys.viewer;
+      const client = (await RawClient.login(target, target.keys['network-server'][0]))!;
+      let sent = 0;
+      const frame = async (_lane: number, round: number) => {
+        const eui = target.slow[round % target.slow.length]!;
+        const payload = JSON.stringify({ deviceInfo: { devEui: eui }, devAddr: '00189440', fCnt: round, data: 'AQ==' });
+        const topic = `application/1/device/${eui}/event/up`;
+        client.send({ cmd: 'publish', topic, payload, qos: 1, messageId: 1 + round, dup: false, retain: false });
+        await client.next('puback');
+        sent++;
+        await pause(5);
+      };
+      await lanes(1, signal, frame, () => sent >= 200);
+      client.end();
+      // The last of them was read, and so was everything before it.
+      const ledgers = async () => {
+        const each = await Promise.all(
+          target.slow.map(async (eui) => {
+            const { text } = await ask(target, { path: `/api/v1/ledger?device=${eui}`, key, keep: 10_000 });
+            return (JSON.parse(text) as Ledger).messages;
+          }),
+        );
+        const of = (name: keyof Ledger['messages']) => each.reduce((sum, one) => sum + (one[name] ?? 0), 0);
+        return of('decoded') + of('quarantined') >= sent && { decoded: of('decoded'), refused: of('quarantined') };
+      };
+      const counted = await until(ledgers, 'the last of its frames', 200);
+      const path = `/api/v1/quarantine?reason=codec-too-slow&limit=1&device=${target.slow.at(-1)}`;
+      const { text } = await ask(target, { path, key, keep: 100_000 });
+      return { sent, ...counted, saysSo: text.includes('took too long to decode') ? 1 : 0 };
+    },
+    judge: ({ sent, decoded, refused, saysSo }) => [
+      // On a busy machine even the first one takes longer than a frame may.
+      ...(decoded! <= 60 ? [] : [`${decoded} of ${sent} frames were decoded`]),
+      ...(refused! >= 100 ? [] : [`${refused} of ${sent} frames were refused`]),
+      ...(saysSo === 1 ? [] : ['their refusal does not say why']),
+    ],
   },
 };

@@ -81,7 +81,7 @@ async function rightOnes(target: Target, victim: Login, signal: AbortSignal, fou
   await lanes(ways.length, signal, async (lane, round) => {
     const [name, enter] = ways[lane]!;
     const from = `127.3.${2 + lane}.${1 + (round % 200)}`;
-    // Whoever is told that the server is busy comes again.
+    // Whoever learns that the server is busy comes again.
     let isIn = await enter(from);
     for (let again = 0; !isIn && again < RETRIES && !signal.aborted; again++) {
       await pause(RETRY_MS);

@@ -236,7 +236,7 @@ export const OPERATOR: Readonly<Record<string, Attack>> = {
     judge: ({ othersRefused, others, refused }) => [
       ...(othersRefused === 0 && others! > 0
         ? []
-        : [`other citizens: ${others} are heard, ${othersRefused} are refused`]),
+        : [`other citizens: ${others} are taken, ${othersRefused} are refused`]),
       ...(refused! > 0 ? [] : ['200 requests of one sender in a few seconds were all taken']),
     ],
   },

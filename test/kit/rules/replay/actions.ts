@@ -1,6 +1,7 @@
 import fc from 'fast-check';
-import { HOUR_MS, isoOf, MINUTE_MS } from '../../../../domain/index.ts';
+import { HOUR_MS, isoOf, MINUTE_MS, SIGN_IN } from '../../../../domain/index.ts';
 import { ACTIONS } from '../../../../tickets/index.ts';
+import { administrations, type Made, nothingMade } from './administration.ts';
 
 const pick = fc.constantFrom;
 
@@ -52,6 +53,7 @@ const commands = fc.oneof(
       .map((of) => ({ do: 'citizen.rate', ...of })),
   },
   { weight: 1, arbitrary: fc.constant({ do: 'silence.end' }) },
+  { weight: 8, arbitrary: administrations.map((writes) => ({ do: 'administer' as const, writes })) },
   { weight: 1, arbitrary: fc.constant({ do: 'note', action: 'POST /x', target: '/x' }) },
 );
 const NOWHERE = { description: null, location: null, address: null };
@@ -81,9 +83,13 @@ export interface Acted {
   readonly silenced: string[];
   /** Names of what citizens wrote. */
   readonly statements: string[];
+  readonly made: Made;
 }
 
-export const nobodyActed = (): Omit<Acted, 'atMs'> => ({ opened: [], silenced: [], statements: [] });
+export const nobodyActed = (): Omit<Acted, 'atMs'> => ({
+  ...{ opened: [], silenced: [], statements: [] },
+  made: nothingMade(),
+});
 
 /** Returns the records of actions: block `seq` is the next entry of the journal. */
 export function recordsOf(items: readonly Act[], state: Acted, seq: number) {
@@ -96,13 +102,24 @@ export function recordsOf(items: readonly Act[], state: Acted, seq: number) {
     if (command.do === 'citizen.request') add(requestOf(command as Requested, state, name));
     else if (command.do === 'citizen.rate')
       for (const one of ratingOf(command as Rated, state, name, ticket)) add(one, CITY);
-    else if (command.do === 'silence.add') add(silenceOf(command as Silenced, state, name));
+    else if ('writes' in command) {
+      for (const write of command.writes) {
+        const what = write({ name: `${seq}-${records.length}`, back, atMs: state.atMs, made: state.made });
+        add(what, { actor: adminOf(by, what), key: null });
+      }
+    } else if (command.do === 'silence.add') add(silenceOf(command as Silenced, state, name));
     else {
       if (command.do === 'ticket.open') state.opened.push(`o-${name}`);
       add({ ticket, silence: state.silenced.at(-1 - (back % 3)) ?? 's-none', ...command });
     }
   }
   return records;
+}
+
+/** Now and then somebody who may do none of it. */
+function adminOf(id: string, { do: what }: { readonly do: string }) {
+  if (what === 'person.vouch') return SIGN_IN;
+  return { kind: 'key', role: what.length % 7 === 0 && id === 'bo' ? 'viewer' : 'admin', department: null, id };
 }
 
 const CITY = { actor: { kind: 'key', id: 'all', role: 'operator', department: null }, key: null };

@@ -148,7 +148,8 @@ const title = { en: 'A', zh: '甲' };
 
 function cityOf({ rules, office, timezone, most, interval, profiles, reopen, inhibited }: Plan) {
   const service = { title, department: 'care', deadline: '1h', reopen };
-  const named = Object.entries(profiles).map(([id, metrics]) => [id, { title, metrics, interval }]);
+  const commands = { dim: { title, parameters: { level: { type: 'integer', min: 0, max: 100 } }, valid_for: '1m' } };
+  const named = Object.entries(profiles).map(([id, metrics]) => [id, { title, metrics, interval, commands }]);
   return cityControl({
     rules,
     calendars: { office: titled(office) },

@@ -37,10 +37,12 @@ export interface Seen {
   due: number;
   requests: number;
   rated: number;
+  /** Of keys, people, devices, commands, rules, webhooks and subscriptions. */
+  administered: number;
   crashes: number;
 }
 export const nothingSeen = (): Seen => ({
-  ...{ alerts: 0, tickets: 0, done: 0, refused: 0, due: 0, requests: 0, rated: 0, crashes: 0 },
+  ...{ alerts: 0, tickets: 0, done: 0, refused: 0, due: 0, requests: 0, rated: 0, administered: 0, crashes: 0 },
 });
 
 /** Reads one journal twice: in a process that crashes on its way, and at once into a new state. */
@@ -74,6 +76,9 @@ function count(path: string, seen: Seen): void {
   );
   seen.requests += Number(db.prepare("select count(*) as n from tickets where origin = 'citizen'").get()!.n);
   seen.rated += Number(db.prepare('select count(*) as n from tickets where stars is not null').get()!.n);
+  const administered =
+    "result = 'done' and not (action glob 'ticket.*' or action glob 'citizen.*' or action glob 'silence.*')";
+  seen.administered += Number(db.prepare(`select count(*) as n from audit where ${administered}`).get()!.n);
   seen.due += Number(db.prepare(`select count(*) as n from ticket_changes where "by" = 'clock'`).get()!.n);
   db.close();
 }

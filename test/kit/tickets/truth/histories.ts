@@ -210,7 +210,7 @@ function play(steps: readonly Step[], state: ReturnType<typeof openState>, check
     });
   }
 
-  /** What citizens say of any ticket, and what they are told. */
+  /** What citizens say of any ticket, and what they get. */
   function speak({ back, what }: Extract<Step, { kind: 'say' }>): void {
     const ticket = ids()[back];
     if (ticket === undefined) return;

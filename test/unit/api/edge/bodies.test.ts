@@ -261,9 +261,6 @@ describe('content-encoding', () => {
     const before = (await api.deps.ledger('d1'))!.messages;
     expect((await send(body, encoding)).status).toBe(200);
     expect((await api.deps.ledger('d1'))!.messages.received).toBe(before.received + 1);
-    expect((await api.deps.quarantine.list({ limit: 1, after: null, discarded: false })).items[0]?.device).not.toBe(
-      'd1-new',
-    );
   });
 
   test('ingest - a body that inflates to the largest message is taken, one byte more is 413 (a bomb inflates no further)', async () => {

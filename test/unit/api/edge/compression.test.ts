@@ -54,6 +54,17 @@ describe('the server', () => {
     },
   );
 
+  test('sends a file of the console as it was packed, to be kept for a year; another name is a 404', async () => {
+    const [path] = /\/assets\/[\w.-]+\.js/.exec(await (await get('/', 'identity', { key: null })).text())!;
+    const plain = await get(path, 'identity', { key: null });
+    const packed = await get(path, 'gzip', { key: null });
+    expect(packed.headers.get('content-encoding')).toBe('gzip');
+    expect(packed.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+    expect(await packed.text()).toBe(await plain.text());
+    for (const name of ['index.js', path.slice(8).toUpperCase(), `${path.slice(8)}.gz`, '..%2fstyle.css'])
+      expect([name, (await get(`/assets/${name}`, 'identity', { key: null })).status]).toEqual([name, 404]);
+  });
+
   test('leaves the version of a ticket as it is: it satisfies If-Match', async () => {
     const [ticket] = ((await (await get('/api/v1/tickets', 'br')).json()) as { items: { id: string }[] }).items;
     const path = `/api/v1/tickets/${ticket!.id}`;

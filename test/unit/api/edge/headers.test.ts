@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { pageCsp } from '../../../../api/edge/index.ts';
 import { ADMIN, openApi, type TestApi } from '../../../kit/api/kit.ts';
 import { rawClient } from '../../../kit/api/raw.ts';
 
@@ -86,4 +87,12 @@ describe('the Host of a request', () => {
     expect(text).not.toContain('evil.example');
     expect(text).not.toContain('javascript:');
   });
+});
+
+test('a page may ask no other host; where the city names tiles for its maps, that host and no other', () => {
+  expect(pageCsp('n', null)).not.toMatch(/https?:/);
+  const policy = pageCsp('n', 'https://tiles.example:8443/{z}/{x}/{y}.png');
+  expect(policy).toContain("connect-src 'self' https://tiles.example:8443;");
+  expect(policy).toContain("img-src 'self' data: blob: https://tiles.example:8443;");
+  expect(policy.match(/https?:/g)).toHaveLength(2);
 });

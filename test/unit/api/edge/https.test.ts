@@ -70,7 +70,7 @@ test('https - MQTT over WebSocket comes by it', async () => {
   socket.terminate();
 });
 
-test('https - MQTT over WebSocket without TLS is refused where requests are sent to the public address, and told where to go', async () => {
+test('https - MQTT over WebSocket without TLS is refused where requests are sent to the public address, with where to go', async () => {
   const before = api.deps.refusals.counts()['no-tls'];
   const socket = new WebSocket(`${api.base.replace('http', 'ws')}/mqtt`, 'mqtt');
   const [status, text] = await new Promise<[number, string]>((resolve, reject) => {

@@ -32,8 +32,8 @@ const parser = new XMLParser({
 });
 
 /**
- * A client as mySociety's wiki describes the extension ("Get Service Request Updates", "Post Service Request Update"), in
- * the form in which FixMyStreet asks: XML, dates as W3C, the key in the form.
+ * A client as mySociety's wiki describes the extension ("Get Service Request Updates", "Post Service Request Update"),
+ * in the form in which FixMyStreet asks: XML, dates as W3C, the key in the form.
  */
 const client = {
   async updates(start: number, end: number): Promise<Update[]> {

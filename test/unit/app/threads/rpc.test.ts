@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { offer, remote, under, within } from '../../../../app/threads/rpc.ts';
 import { LamppostError } from '../../../../domain/index.ts';
 
-test('rpc - a call that the other end can no longer answer is rejected, and so is every call after it', async () => {
+test('rpc - a call that the other end can no longer respond to is rejected, and so is every call after it', async () => {
   const { port1, port2 } = new MessageChannel();
   offer(port2, { never: () => new Promise(() => {}) });
   const { call } = remote<{ never: () => Promise<void> }>(port1);
@@ -31,7 +31,7 @@ test('rpc - sets of functions under names of their own do not meet, and an opera
   port1.close();
 });
 
-test('rpc - a refusal keeps its code and its reason on the way, so that its asker can tell it from others', async () => {
+test('rpc - a refusal keeps its code and its reason on the way, so that its caller can distinguish it', async () => {
   const { port1, port2 } = new MessageChannel();
   const refusal = new LamppostError('conflict', 'it is closed', { reason: 'wrong-status', retryable: true });
   offer(port2, { act: () => Promise.reject(refusal), fail: () => Promise.reject(new TypeError('a bug')) });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FilterTree, matchesFilter } from '../../../../broker/sessions/filters.ts';
+import { runs } from '../../../kit/runs.ts';
 
 test.each<[string, string, boolean]>([
   ['sport/tennis/player1/#', 'sport/tennis/player1', true],
@@ -49,6 +50,6 @@ test('filters - a tree finds the same as a scan of all subscriptions, after any 
         expect(found.toSorted()).toEqual(wanted.toSorted());
       }
     }),
-    { seed: 13, numRuns: 500 },
+    { seed: 13, numRuns: runs(500) },
   );
 });

@@ -110,7 +110,7 @@ test('sessions - copies of retained tickets become places, too; the end of one g
   expect(new Set(payloads(back))).toEqual(new Set([...range(1, 7).map((n) => state(n).payload), '']));
 });
 
-test('sessions - a copy whose event the outbox no longer has was dropped, and is told', async () => {
+test('sessions - a copy whose event the outbox no longer has was dropped, and is counted', async () => {
   const queue = [{ message: event(2), messageId: 9 }, { message: event(3) }, { message: event(6) }];
   const dir = fileOfBefore({ a: queue }, 'events/#');
   const outbox = outboxOf(8);

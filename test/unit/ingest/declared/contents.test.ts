@@ -1,3 +1,4 @@
+import { deflateSync, gzipSync } from 'node:zlib';
 import { encode as messagePack } from '@msgpack/msgpack';
 import { encode as cbor } from 'cborg';
 import fc from 'fast-check';
@@ -5,11 +6,13 @@ import { expect, test } from 'vitest';
 import { parseCity } from '../../../../city-model/index.ts';
 import { compileFormats, decodePayload } from '../../../../ingest/index.ts';
 import { withFile } from '../../../kit/city-model/kit.ts';
+import { runs } from '../../../kit/runs.ts';
 
 const NOW = Date.parse('2026-11-29T12:00:00Z');
 const PROTO = `syntax = "proto3"; package p;
 message M { message In { sint32 t = 1; } enum S { OFF = 0; ON = 1; }
-  float f = 1; repeated int32 list = 2; map<string, double> by = 3; S state = 4; In in = 5; fixed64 at = 6; M again = 7; }`;
+  float f = 1; repeated int32 list = 2; map<string, double> by = 3; S state = 4; In in = 5; fixed64 at = 6; M again = 7;
+  string version = 8; }`;
 
 /** Returns the reader of a format: what it made of a payload. */
 function reader(format: object) {
@@ -106,6 +109,12 @@ test('contents - Protocol Buffers: numbers, lists, maps, enumerations, messages'
 test.each<[object | string, unknown, string]>([
   [{ at: 't', unit: 's' }, 1795885800, '2026-11-28T17:10:00.000Z'],
   [{ at: 't', unit: 'ns' }, '1795885800000000000', '2026-11-28T17:10:00.000Z'],
+  [{ at: 't', unit: 'epoch' }, 1795885800, '2026-11-28T17:10:00.000Z'],
+  [{ at: 't', unit: 'epoch' }, 1795885800.5, '2026-11-28T17:10:00.500Z'],
+  [{ at: 't', unit: 'epoch' }, 1795885800000, '2026-11-28T17:10:00.000Z'],
+  [{ at: 't', unit: 'epoch' }, '1795885800000000', '2026-11-28T17:10:00.000Z'],
+  [{ at: 't', unit: 'epoch' }, '1795885800000000000', '2026-11-28T17:10:00.000Z'],
+  [{ at: 't', unit: 'epoch' }, 86_400, '1970-01-02T00:00:00.000Z'],
   [{ at: 't', zone: 'Europe/Berlin' }, '2026-11-28T18:10:00', '2026-11-28T17:10:00.000Z'],
   [{ at: 't', unit: 'DD.MM.YYYY HH:mm:ss', zone: 'Europe/Berlin' }, '28.11.2026 18:10:00', '2026-11-28T17:10:00.000Z'],
   ['t', '2026-11-28 17:10:00Z', '2026-11-28T17:10:00.000Z'],
@@ -143,7 +152,7 @@ test('contents - whatever bytes come, the result is readings or a refusal, never
         expect('reason' in decoded ? decoded.detail.length : decoded.readings.length).toBeLessThan(10_000);
       }
     }),
-    { seed: 19, numRuns: 500 },
+    { seed: 19, numRuns: runs(500) },
   );
 });
 
@@ -164,7 +173,156 @@ test('contents - a hostile message is read within its bounds', () => {
   expect(valuesOf(filter)).toContain('500000 items');
 });
 
+/** Beginnings, what is repeated to 250,000 characters, and ends: what slow patterns would try in many ways. */
+const SLOW_TEXTS = [
+  ...['1', ' ', '\\', '"', ',', ';', '|', '=', '\n', '1.', '1,', '1e', '-', 'a', 'a=b,', 'NaN,'].map((of) => [
+    '',
+    of,
+    'x',
+  ]),
+  ...[
+    ['"', 'a', ''],
+    ['a x="', '\\"', ''],
+    ['a,', 'b=c,', ' x=1'],
+    ['2026-11-28T', '0', 'x'],
+  ],
+  ...[
+    ['{"t":"', '2026-', '","a":1}'],
+    ['{"a":"', '1', 'x"}'],
+    ['{"a":', 'NaN,"b":', '1}'],
+    ['[', 'NaN,', 'NaN]'],
+  ],
+] as const;
+const LAYOUT = { fields: [{ name: 'a', type: 'u8' }] };
+
+test.each<[string, object]>([
+  ['csv', { columns: ['t', 'a'], values: { a: 'a' }, decimal: ',', time: { at: 't', unit: 'iso' } }],
+  ['key-value', { flatten: '@', decimal: ',' }],
+  ['ultralight', { flatten: '@', time: 'TimeInstant' }],
+  ['line-protocol', { flatten: 'fields', time: { at: 'timestamp', unit: 'epoch' } }],
+  ['text', { values: { a: '@' }, decimal: ',' }],
+  ['hex', { layout: LAYOUT }],
+  ['base64', { layout: LAYOUT }],
+  ['json', { values: { a: "length(split(a, ',')) + to_number(a)" }, time: { at: 't', unit: 'iso' } }],
+])('contents - no text in %s is catastrophic for its patterns', (content, more) => {
+  const read = reader({ content, ...more });
+  for (const [begin, repeated, end] of SLOW_TEXTS) {
+    const text = begin + repeated.repeat(250_000 / repeated.length) + end;
+    const before = process.cpuUsage();
+    read(text);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1_000, `${begin}${repeated}…${end}`).toBeLessThan(3_000);
+  }
+});
+
 test('contents - a channel that would be read for ever is a mistake of the format', () => {
   const layout = { channels: { '01': [{ name: 'a', type: 'u8', at: -8 }] } };
   expect(() => reader({ content: 'bytes', layout, flatten: '@' })).toThrow('counted from the end');
+});
+
+const bytes = (text: string) => Buffer.from(text, 'latin1');
+const proto = { content: 'protobuf', proto: { file: 'm.proto', message: 'p.M' } };
+const flat = { t: 't', bad: '"x\ufffd"', version: 'version' };
+const inFields = { t: 'fields.t', bad: 'fields."x\ufffd"', version: 'fields.version' };
+const double = (value: string) => `\x11\0\0\0\0\0\0${value}`;
+
+test.each<[string, object, string]>([
+  ['JSON', { values: flat }, '{"t":1,"x\xff":2,"version":"a\xffb"}'],
+  ['CSV', { content: 'csv', values: flat }, 't,x\xff,version\n1,2,a\xffb'],
+  ['key=value', { content: 'key-value', separator: ';', values: flat }, 't=1;x\xff=2;version=a\xffb'],
+  ['UltraLight', { content: 'ultralight', values: flat }, 't|1|x\xff|2|version|a\xffb'],
+  ['line protocol', { content: 'line-protocol', values: inFields }, 'm t=1,x\xff=2,version="a\xffb"'],
+  ['CBOR', { content: 'cbor', values: flat }, '\xa3at\x01bx\xff\x02gversionca\xffb'],
+  ['MessagePack', { content: 'messagepack', values: flat }, '\x83\xa1t\x01\xa2x\xff\x02\xa7version\xa3a\xffb'],
+  [
+    'Protocol Buffers',
+    { ...proto, values: { t: 'by.t', bad: 'by."x\ufffd"', version: 'version' } },
+    `\x1a\x0c\x0a\x01t${double('\xf0\x3f')}\x1a\x0d\x0a\x02x\xff${double('\x00\x40')}\x42\x03a\xffb`,
+  ],
+])(
+  'formats - %s: bytes that are no UTF-8 spoil the name or text that they are in, and nothing else',
+  (_, format, text) => {
+    const decoded = reader(format)(bytes(text));
+    const [found] = valuesOf(decoded) as [{ t: unknown; bad: unknown; version: unknown }];
+    expect({ ...found, t: Number(found.t), bad: Number(found.bad) }).toEqual({ t: 1, bad: 2, version: 'a\ufffdb' });
+    expect(decoded).toMatchObject({ rejections: [] });
+  },
+);
+
+test('formats - MessagePack keeps bytes and long texts as they are', () => {
+  const long = `${'é'.repeat(300)}`;
+  const format = {
+    content: 'messagepack',
+    frame: { at: 'raw', encoding: 'hex' },
+    layout: { fields: [{ name: 'a', type: 'u8' }] },
+  };
+  const read = reader({ ...format, values: { a: 'frame.a', name: 'name', zh: '"温度"' } });
+  const payload = messagePack({ raw: new Uint8Array([7]), name: long, 温度: 21.5 });
+  expect(valuesOf(read(payload))).toEqual([{ a: 7, name: long, zh: 21.5 }]);
+});
+
+const PLAIN = { flatten: '@' };
+test.each<[string, object, string, unknown, readonly string[]]>([
+  ['JSON', PLAIN, '{"t":1,"t":2,"h":3}', { t: 2, h: 3 }, ['ambiguous $.t']],
+  [
+    'MessagePack',
+    { ...PLAIN, content: 'messagepack' },
+    '\x83\xa1t\x01\xa1t\x02\xa1h\x03',
+    { t: 2, h: 3 },
+    ['ambiguous $'],
+  ],
+  ['key=value', { ...PLAIN, content: 'key-value', separator: ';' }, 't=1;t=2;h=3', { t: 1, h: 3 }, ['ambiguous $.t']],
+  ['UltraLight', { ...PLAIN, content: 'ultralight' }, 't|1|t|2|h|3', { t: 1, h: 3 }, ['ambiguous $[0].t']],
+  [
+    'line protocol',
+    { flatten: '@.fields', content: 'line-protocol' },
+    'm t=1,t=2,h=3',
+    { t: 1, h: 3 },
+    ['ambiguous $[0].fields.t'],
+  ],
+  // The header and the columns of a format may name what nobody reads by one name.
+  ['CSV', { ...PLAIN, content: 'csv' }, 't,t,h\n1,2,3', { t: 1, h: 3 }, []],
+  // The last one counts, as its specification says.
+  ['Protocol Buffers', { ...PLAIN, ...proto }, '\x0d\0\0\x80\x3f\x0d\0\0\0\x40', { f: 2 }, []],
+])('formats - %s: of a name twice one value counts, and the other is refused', (_, format, text, values, refused) => {
+  const decoded = reader(format)(bytes(text));
+  expect(valuesOf(decoded)).toEqual([values]);
+  if ('reason' in decoded) expect.fail(decoded.detail);
+  expect(decoded.rejections.map(({ reason, path }) => `${reason} ${path}`)).toEqual(refused);
+});
+
+test('formats - a name twice with the same value is no fault', () => {
+  expect(reader({ ...PLAIN, content: 'ultralight' })('t|1|t|1')).toMatchObject({ rejections: [] });
+});
+
+test('formats - CBOR with a key twice is malformed as a whole: such a map is not valid (RFC 8949 §5.6)', () => {
+  const read = reader({ ...PLAIN, content: 'cbor' });
+  expect(valuesOf(read(bytes('\xa2at\x01at\x02')))).toContain('malformed: not CBOR: ');
+});
+
+const TEXT_FORMATS: readonly object[] = [
+  { ...PLAIN, content: 'json' },
+  { ...PLAIN, content: 'csv' },
+  { ...PLAIN, content: 'csv', columns: ['t'] },
+  { ...PLAIN, content: 'key-value', separator: ';' },
+  { ...PLAIN, content: 'ultralight' },
+  { ...PLAIN, content: 'line-protocol' },
+  { content: 'text', values: { t: '@' } },
+];
+const BINARY_FORMATS: readonly object[] = [
+  { ...PLAIN, content: 'cbor' },
+  { ...PLAIN, content: 'messagepack' },
+  { ...PLAIN, ...proto },
+];
+
+test.each(TEXT_FORMATS)('formats - what is no text is refused as a whole, and named: %o', (format) => {
+  const read = reader(format);
+  expect(valuesOf(read(gzipSync('t=1')))).toContain('it looks like gzip; ');
+  expect(valuesOf(read(deflateSync('t=1')))).toContain('it looks like zlib; ');
+  expect(valuesOf(read(Buffer.from('t=1;h=2', 'utf16le')))).toContain('it looks like UTF-16; send UTF-8');
+  expect(valuesOf(read(Buffer.from('\ufefft=1;h=2', 'utf16le')))).toContain('it looks like UTF-16; send UTF-8');
+});
+
+test.each(BINARY_FORMATS)('formats - a binary format that gets something packed names it: %o', (format) => {
+  expect(valuesOf(reader(format)(gzipSync('t=1')))).toContain('it looks like gzip; ');
 });

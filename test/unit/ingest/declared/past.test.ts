@@ -59,24 +59,32 @@ describe('sparkplug - births, deaths and numbers are read as of their place in t
     expect(faultsOf(outcome)).toEqual([]);
   });
 
-  test('an alias without a birth is refused, and is stored by a replay after the birth', () => {
-    const [message] = [ddata(9, 33)];
-    const refused = bench.send([message]);
-    expect(faultsOf(refused)).toEqual([
-      ['not-announced', '$.rows[0].alias_1', expect.stringContaining('no birth of pump came before it')],
-    ]);
-    bench.send([nbirth(), dbirth(1)]);
-    const entries = refused.refusals.map(({ reading, path }, ordinal) => ({
-      ordinal,
-      scope: 'reading' as const,
-      reading: reading ?? null,
-      path,
-    }));
-    const item = { position: 0, device: 'pump', topic: message!.topic, receivedAt: message!.receivedAt };
-    const payload = (message!.payload as Buffer).toString('base64');
-    const replayed = bench.replay({ items: [{ ...item, payload, entries }] }, at());
-    expect(valuesOf(replayed)).toEqual(['pump.t=33']);
-  });
+  test.each(['rows', 'rows_with_online'])(
+    'an alias without a birth is refused, and stored by a replay after it: %s',
+    (list) => {
+      const files = control.files.map(({ path, text }) => ({
+        path,
+        text: text.replace('  rows: rows\n', `  rows: ${list}\n`),
+      }));
+      bench.city({ version: list, files }, at());
+      const [message] = [ddata(9, 33)];
+      const refused = bench.send([message]);
+      expect(faultsOf(refused)).toEqual([
+        ['not-announced', `$.${list}[0].alias_1`, expect.stringContaining('no birth of pump came before it')],
+      ]);
+      bench.send([nbirth(), dbirth(1)]);
+      const entries = refused.refusals.map(({ reading, path }, ordinal) => ({
+        ordinal,
+        scope: 'reading' as const,
+        reading: reading ?? null,
+        path,
+      }));
+      const item = { position: 0, device: 'pump', topic: message!.topic, receivedAt: message!.receivedAt };
+      const payload = (message!.payload as Buffer).toString('base64');
+      const replayed = bench.replay({ items: [{ ...item, payload, entries }] }, at());
+      expect(valuesOf(replayed)).toEqual(['pump.t=33']);
+    },
+  );
 
   test('after a death, of the device or its node, aliases are void until the next birth; names go on', () => {
     const dead = bench.send([nbirth(), dbirth(1), B('DDEATH', 'pump', sparkplug([], 2)), ddata(3, 5)]);
@@ -160,7 +168,7 @@ describe('sparkplug - births, deaths and numbers are read as of their place in t
 });
 
 describe('past - the same blocks lead to the same readings', () => {
-  const told = (outcome: Outcome) => JSON.stringify([bench.rows(outcome), faultsOf(outcome), outcome.tallies]);
+  const resultOf = (outcome: Outcome) => JSON.stringify([bench.rows(outcome), faultsOf(outcome), outcome.tallies]);
   /** Blocks among which everything that is remembered changes. */
   const story = () => [
     () => bench.send([nbirth(1), dbirth(1), ddata(2, 1)]),
@@ -177,16 +185,16 @@ describe('past - the same blocks lead to the same readings', () => {
   ];
 
   test('read again later, each block finds what was known at its place', () => {
-    const first = story().map((block) => told(block()));
+    const first = story().map((block) => resultOf(block()));
     const seqs = bench.blocks.map(({ seq }) => seq).slice(2);
     bench.persist();
     bench.restart();
-    expect(seqs.map((seq) => told(bench.again(seq)))).toEqual(first);
+    expect(seqs.map((seq) => resultOf(bench.again(seq)))).toEqual(first);
   });
 
   test('a crash loses nothing: what was not persisted is read once more', () => {
     const blocks = story();
-    const first = blocks.map((block) => told(block()));
+    const first = blocks.map((block) => resultOf(block()));
     for (let kept = 0; kept <= first.length; kept++) {
       const others = intakeBench();
       others.city(control, NOW);
@@ -197,7 +205,7 @@ describe('past - the same blocks lead to the same readings', () => {
       others.persist();
       feed(kept, first.length);
       expect(others.restart()).toBe(2 + kept);
-      const rest = bench.blocks.slice(2 + kept).map(({ seq }) => told(others.again(seq)));
+      const rest = bench.blocks.slice(2 + kept).map(({ seq }) => resultOf(others.again(seq)));
       expect(rest).toEqual(first.slice(kept));
     }
   });

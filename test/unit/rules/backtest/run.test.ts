@@ -12,6 +12,7 @@ import {
   START,
   series,
 } from '../../../kit/rules/backtest.ts';
+import { runs } from '../../../kit/runs.ts';
 
 const PM = `
 id: dust
@@ -77,6 +78,38 @@ test('backtest - reports the tickets that a rule would have opened, with times, 
   ]);
   expect(report.totals.firingMs).toBe((55 + 55 + 20) * MINUTE);
   expect(report).toMatchObject({ rule: 'dust', devices: 2, difference: null, fault: null });
+});
+
+test.each<[string, string, string, string, (minute: number) => number, [number, number]]>([
+  // It begins at 0 again in the middle: as a number it would have fallen.
+  [
+    'what a counter counted',
+    ...(['weather-station', 'rain', '{ metric: rain, delta: 1h, above: 40 }'] as const),
+    (minute) => (minute < 60 ? 500 : minute < 90 ? 440 + minute : minute < 120 ? minute - 90 : 30),
+    [101, 104],
+  ],
+  [
+    'the mean of directions',
+    ...(['weather-station', 'wind_direction', '{ metric: wind_direction, mean: 10m, sector: [330, 30] }'] as const),
+    (minute) => (minute < 60 || minute >= 120 ? 180 : minute % 2 === 0 ? 350 : 10),
+    [60, 70],
+  ],
+  [
+    'the mean power of levels',
+    ...(['noise', 'laeq', '{ metric: laeq, mean: 15m, above: 65 }'] as const),
+    (minute) => (minute === 60 ? 80 : 40),
+    [60, 60],
+  ],
+])('backtest - %s is that of its kind', async (_, profile, metric, when, valueAt, [from, to]) => {
+  const rule = ruleOf(`{ id: k, title: K, where: { profile: ${profile} }, when: ${when}, severity: low }`);
+  const readings = series('a', metric, every(0, 3 * HOUR), (ts) => valueAt((ts - START) / MINUTE));
+  const devices = [{ id: 'a', profile, district: 'old-town' }];
+  const { incidents } = await backtest({ rule, devices, readings, fromMs: START, toMs: START + 3 * HOUR });
+  expect(incidents).toHaveLength(1);
+  const [firedMinute] = incidents.map(({ firedAt }) => (Date.parse(firedAt) - START) / MINUTE);
+  expect(firedMinute).toBeGreaterThanOrEqual(from);
+  expect(firedMinute).toBeLessThanOrEqual(to);
+  expect(incidents[0]!.resolvedAt).not.toBeNull();
 });
 
 test('backtest - marks incidents that fire already at the start; the warm-up does not count', async () => {
@@ -221,7 +254,7 @@ test('backtest - the size of batches changes nothing; an equal rule has equal re
       expect(against.difference!.counts).toMatchObject({ same: whole.totals.incidents, added: 0, gone: 0, moved: 0 });
       expect(against.totals).toEqual(whole.totals);
     }),
-    { numRuns: 60 },
+    { numRuns: runs(60) },
   );
 });
 
