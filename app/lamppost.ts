@@ -66,7 +66,7 @@ import { createBacktests } from './threads/backtests.ts';
 import { createFormatTrials } from './threads/format-trials.ts';
 import { openImports } from './threads/imports.ts';
 import { collectAfterStart, createHeapGrowth } from './threads/memory.ts';
-import { startThreads, type Threads } from './threads/start.ts';
+import { prepareThreads, startThreads, type Threads } from './threads/start.ts';
 
 /** Where a Lamppost that has started listens. */
 export interface Started {
@@ -170,6 +170,8 @@ class Process implements Lamppost {
 
   async #startAll(): Promise<Started> {
     const config = this.#config;
+    const prepare = () => prepareThreads(config, (error) => this.#threadCrashed(error));
+    const prepared = await this.#steps.do('threads', prepare, (threads) => threads.end());
     const folder = await loadCity(config.city);
     keepPrivate(config.data, this.#log, config.backup.dir);
     const lock = () => lockFolder(config.data, this.#clock.now());
@@ -203,6 +205,7 @@ class Process implements Lamppost {
     const admin = adminKey === null ? null : { key: ADMIN_KEY, hash: hashSecret(adminKey) };
     const secretsKey = config.secretsKey ?? readKeyFile(this.#file(SECRETS_KEY_FILE));
     const threads = await startThreads({
+      prepared,
       config,
       clock: this.#clock,
       secretsKey,
@@ -211,7 +214,6 @@ class Process implements Lamppost {
       duties: this.#member?.duties ?? null,
       steps: this.#steps,
       log: this.#log,
-      onCrash: (error) => this.#threadCrashed(error),
     });
     seen?.put(folder.control.version);
     const { citySeq: seq } = threads;

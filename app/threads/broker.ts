@@ -1,7 +1,7 @@
 /** Entry of the broker's thread: nothing slow ever shares it. */
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort } from 'node:worker_threads';
 import pino from 'pino';
 import { type BrokerOptions, createBroker, type DeclaredNames, type Departments } from '../../broker/index.ts';
 import {
@@ -16,7 +16,7 @@ import { createJournalAppender } from '../../journal/index.ts';
 import type { Credential, CredentialChange } from '../../registry/index.ts';
 import type { Notices } from './journal.ts';
 import { collectAfterStart } from './memory.ts';
-import { offer, remote } from './rpc.ts';
+import { begun, offer, remote } from './rpc.ts';
 import { JournalSessions } from './session-records.ts';
 import { COMMITTED, DECIDED, LIVE } from './shared-counters.ts';
 
@@ -48,7 +48,7 @@ const MOST_BEHIND = 200_000;
 /** Waiting for another connection's lock: only a recovery of the file holds one that a reader waits for. */
 const BUSY_MS = 5_000;
 
-const data = workerData as BrokerThreadData;
+const data = await begun<BrokerThreadData>();
 const log = pino({ level: data.logLevel, name: 'broker' });
 const clock = new SharedClock(data.clock);
 const sink = createJournalAppender(data.journal, clock);

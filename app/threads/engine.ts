@@ -1,6 +1,6 @@
 /** Entry of the engine's thread: the journal's consumers and what they write. Owns the state file and the history. */
 import { join } from 'node:path';
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort } from 'node:worker_threads';
 import pino from 'pino';
 import { parseCity } from '../../city-model/index.ts';
 import {
@@ -50,7 +50,7 @@ import { createConsumerLoops } from './consumer-loops.ts';
 import { createThreadEffects } from './effects.ts';
 import { collectAfterStart } from './memory.ts';
 import { createHistoryOpening } from './opening.ts';
-import { offer, remote } from './rpc.ts';
+import { begun, offer, remote } from './rpc.ts';
 import { LIVE } from './shared-counters.ts';
 import { openStateFile } from './state.ts';
 
@@ -83,7 +83,7 @@ const PATIENCE_MS = 5_000;
 const MOST_FED = 2_000;
 const MOST_LIVE = 1_000;
 
-const data = workerData as EngineThreadData;
+const data = await begun<EngineThreadData>();
 const log = pino({ level: data.logLevel, name: 'engine' });
 const db = openStateFile(data.dir);
 const clock = new SharedClock(data.clock);

@@ -1,6 +1,6 @@
 /** Entry of the journal's thread: owns the journal's file and waits for its fsync, so that no other thread does. */
 import { uptime } from 'node:os';
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort } from 'node:worker_threads';
 import pino from 'pino';
 import type { ClusterSettings } from '../../cluster/index.ts';
 import {
@@ -22,7 +22,7 @@ import {
   thisMachine,
 } from '../../journal/index.ts';
 import { collectAfterStart } from './memory.ts';
-import { offer } from './rpc.ts';
+import { begun, offer } from './rpc.ts';
 import { COMMITTED } from './shared-counters.ts';
 
 /** The data that the main thread passes to this one. */
@@ -44,7 +44,7 @@ export interface JournalThreadData {
   readonly notices: MessagePort;
 }
 
-const data = workerData as JournalThreadData;
+const data = await begun<JournalThreadData>();
 const log = pino({ level: data.logLevel, name: 'journal' });
 const clock = new SharedClock(data.clock);
 const machine = thisMachine(() => uptime() * SECOND_MS);

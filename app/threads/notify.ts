@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort } from 'node:worker_threads';
 import pino from 'pino';
 import { CITIZENS_FILE, createWords } from '../../citizens/index.ts';
 import { parseCity } from '../../city-model/index.ts';
@@ -33,7 +33,7 @@ import {
 } from '../../notify/index.ts';
 import type { ToLog } from './duties.ts';
 import { collectAfterStart } from './memory.ts';
-import { offer, remote, under } from './rpc.ts';
+import { begun, offer, remote, under } from './rpc.ts';
 
 /** The data that the main thread passes to this one. */
 export interface NotifyThreadData {
@@ -61,7 +61,7 @@ const TIMEOUT_MS = 15_000;
 const MOST_KEPT = 4 * 1024;
 const PATIENCE_MS = 3_000;
 
-const data = workerData as NotifyThreadData;
+const data = await begun<NotifyThreadData>();
 const log = pino({ level: data.logLevel, name: 'notify' });
 const clock = new SharedClock(data.clock);
 const db = openDeliveries(join(data.dir, 'deliveries.sqlite'));

@@ -1,5 +1,6 @@
 /** Calls between threads: a thread offers functions on a port, another calls them. */
-import { MessagePort, type TransferListItem, Worker } from 'node:worker_threads';
+import { once } from 'node:events';
+import { MessageChannel, MessagePort, type TransferListItem, Worker, workerData } from 'node:worker_threads';
 import { type ErrorCode, LamppostError } from '../../domain/index.ts';
 import { youngGenerationFrom } from './memory.ts';
 
@@ -184,6 +185,15 @@ export interface Thread<T> {
   readonly ended: Promise<void>;
   /** Lets the thread stop itself by its function `stop`; terminates it where that fails. Idempotent. */
   stop(): Promise<void>;
+  /** Ends the thread at once. Idempotent. */
+  terminate(): Promise<void>;
+}
+
+/** A thread that loads its modules and then waits for its data. */
+export interface WaitingThread<T> {
+  begin(data: object, transfer: readonly TransferListItem[]): Thread<T>;
+  /** Ends the thread where it has not begun. Idempotent. */
+  end(): Promise<void>;
 }
 
 interface SpawnOptions {
@@ -196,8 +206,8 @@ interface SpawnOptions {
 }
 
 /**
- * Starts a thread from its entry file beside this one. Wait for its first call before another is spawned: the size of
- * its young generation is a flag of the process until the thread has begun.
+ * Starts a thread from its entry file beside this one. Wait until it is online before another is spawned: the size of
+ * its young generation is a flag of the process until then.
  */
 export function spawn<T>(entry: string, { data, transfer = [], youngMiB, onCrash }: SpawnOptions): Thread<T> {
   youngGenerationFrom(youngMiB);
@@ -233,7 +243,40 @@ export function spawn<T>(entry: string, { data, transfer = [], youngMiB, onCrash
     ending ??= end();
     return ending;
   };
-  return { call, worker, ended, stop };
+  const terminate = () => {
+    ending ??= worker.terminate().then(() => ended);
+    return ending;
+  };
+  return { call, worker, ended, stop, terminate };
+}
+
+/**
+ * Starts a thread whose entry file waits for its data (`begun`), so that several load their modules beside each other.
+ * Resolves when another may be spawned.
+ */
+export async function prepare<T>(entry: string, options: Pick<SpawnOptions, 'youngMiB' | 'onCrash'>) {
+  const { port1, port2 } = new MessageChannel();
+  const thread = spawn<T>(entry, { ...options, data: port2, transfer: [port2] });
+  let hasBegun = false;
+  await once(thread.worker, 'online');
+  return {
+    begin(data, transfer) {
+      hasBegun = true;
+      port1.postMessage(data, transfer);
+      return thread;
+    },
+    async end() {
+      if (!hasBegun) await thread.terminate();
+    },
+  } satisfies WaitingThread<T>;
+}
+
+/** In a thread that was prepared: resolves to its data. */
+export async function begun<T>(): Promise<T> {
+  const port = workerData as MessagePort;
+  const [data] = await once(port, 'message');
+  port.close();
+  return data as T;
 }
 
 /** An error of another thread arrives as a copy that has its fields and not its class. */

@@ -32,7 +32,7 @@ import type { EngineThread, EngineThreadData } from './engine.ts';
 import type { JournalThread, JournalThreadData } from './journal.ts';
 import { memoryOfThreads, type ThreadMemory } from './memory.ts';
 import type { NotifyThread, NotifyThreadData } from './notify.ts';
-import { offer, type Remote, spawn, type Thread, within } from './rpc.ts';
+import { offer, prepare, type Remote, type Thread, type WaitingThread, within } from './rpc.ts';
 import { createSharedCounters } from './shared-counters.ts';
 
 /** The running threads: journal, engine, broker, notifications. */
@@ -83,7 +83,33 @@ interface First {
   readonly declared: DeclaredNames;
 }
 
+/** The threads of a start: they load their modules, each waits for its data. */
+export interface PreparedThreads {
+  readonly journal: WaitingThread<JournalThread>;
+  readonly engine: WaitingThread<EngineThread>;
+  readonly notify: WaitingThread<NotifyThread>;
+  readonly broker: WaitingThread<BrokerThread>;
+  /** Ends those that have not begun. */
+  end(): Promise<void>;
+}
+
+/**
+ * Half of what a start computes is to load modules: the threads do it beside each other. Those whose young generations
+ * differ are spawned one after another.
+ */
+export async function prepareThreads({ memory }: Config, onCrash: (error: Error) => void): Promise<PreparedThreads> {
+  const [journal, notify] = await Promise.all([
+    prepare<JournalThread>('./journal.ts', { onCrash }),
+    prepare<NotifyThread>('./notify.ts', { onCrash }),
+  ]);
+  const engine = await prepare<EngineThread>('./engine.ts', { youngMiB: memory.engineYoungMiB, onCrash });
+  const broker = await prepare<BrokerThread>('./broker.ts', { youngMiB: memory.brokerYoungMiB, onCrash });
+  const end = async () => void (await Promise.all([journal, engine, notify, broker].map((thread) => thread.end())));
+  return { journal, engine, notify, broker, end };
+}
+
 interface Start {
+  readonly prepared: PreparedThreads;
   readonly config: Config;
   readonly clock: SharedClock;
   /** Returns the city to start with; called once the log is here up to its end. */
@@ -96,7 +122,6 @@ interface Start {
   readonly duties: Duties | null;
   readonly steps: Steps;
   readonly log: Logger;
-  readonly onCrash: (error: Error) => void;
 }
 
 const TICK_MS = 1_000;
@@ -106,7 +131,7 @@ const POLL_MS = 50;
 const MAX_IN_FLIGHT = 256 * 1024;
 
 /** What the threads are made with. */
-interface Parts extends Pick<Start, 'config' | 'clock' | 'secretsKey' | 'duties' | 'onCrash'> {
+interface Parts extends Pick<Start, 'prepared' | 'config' | 'clock' | 'secretsKey' | 'duties'> {
   /** Moves with every commit of the journal. */
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;
@@ -121,7 +146,7 @@ interface Parts extends Pick<Start, 'config' | 'clock' | 'secretsKey' | 'duties'
 }
 
 /**
- * Starts the threads along the way of a reading, the journal first, and the MQTT listeners last. A stop undoes it from
+ * Begins the threads along the way of a reading, the journal first, and the MQTT listeners last. A stop undoes it from
  * the end: no more messages are taken, every consumer settles what was taken, then the files are closed.
  */
 export async function startThreads({ steps, log, ...start }: Start): Promise<Threads> {
@@ -137,7 +162,7 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   };
   const thread = <T>(name: string, make: () => Thread<T>) => steps.do(`${name} thread`, make, (made) => made.stop());
 
-  const journal = await thread('journal', () => spawnJournal(parts));
+  const journal = await thread('journal', () => beginJournal(parts));
   const heads = await timed(log, 'journal opens', () => journal.call.heads());
   const journalled = await journal.call.newest();
   const first = start.first();
@@ -149,7 +174,7 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
       : journalled;
   const citySeq = cityOf ?? newest;
 
-  const engine = await thread('engine', () => spawnEngine(parts, journalled));
+  const engine = await thread('engine', () => beginEngine(parts, journalled));
   const appended = new Set<() => void>();
   const decided = new Set<(decided: Decided) => void>();
   const cities = new Set<(seq: number, control: CityControl) => void>();
@@ -196,12 +221,12 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   });
   const following = follower;
   if (parts.progress !== null) offer(parts.progress.port2, toLog);
-  const notify = await thread('notify', () => spawnNotify(parts, city));
+  const notify = await thread('notify', () => beginNotify(parts, city));
   appended.add(() => notify.worker.postMessage({ event: 'appended' }));
   await timed(log, 'notify opens', () => notify.call.counts());
   const credentials = [...credentialsAtStart(registry, before), ...(start.admin === null ? [] : [start.admin])];
   following.startedWith(registry.version());
-  const broker = await thread('broker', () => spawnBroker(parts, first, credentials));
+  const broker = await thread('broker', () => beginBroker(parts, first, credentials));
 
   broker.worker.on('message', (message: { event?: string; seq?: number }) => {
     if (message.event === 'followed') release({ broker: message.seq! });
@@ -279,7 +304,8 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   };
 }
 
-function spawnJournal({ config, clock, counter, counters, toJournal, notices, onCrash }: Parts): Thread<JournalThread> {
+function beginJournal({ prepared, config, ...parts }: Parts): Thread<JournalThread> {
+  const { clock, counter, counters, toJournal, notices } = parts;
   const data: JournalThreadData = {
     path: join(config.data, 'journal.sqlite'),
     logLevel: config.logLevel,
@@ -292,22 +318,22 @@ function spawnJournal({ config, clock, counter, counters, toJournal, notices, on
     broker: toJournal.port2,
     notices: notices.port2,
   };
-  return spawn('./journal.ts', { data, transfer: [data.broker, data.notices], onCrash });
+  return prepared.journal.begin(data, [data.broker, data.notices]);
 }
 
-function spawnEngine(parts: Parts, journalled: number): Thread<EngineThread> {
-  const { config, clock, counter, counters, toBroker, onCrash } = parts;
+function beginEngine(parts: Parts, journalled: number): Thread<EngineThread> {
+  const { prepared, config, clock, counter, counters, toBroker } = parts;
   const { data: dir, logLevel, influx, quarantine } = config;
-  const { engineYoungMiB, duckdb } = config.memory;
+  const { duckdb } = config.memory;
   const deadlines = parts.duties?.deadlines ?? null;
   const shared = { clock: clock.buffer, counter, counters, broker: toBroker.port1, deadlines };
   const kept = { auditMs: config.keep.auditDays * DAY_MS, quarantineMs: config.keep.quarantineDays * DAY_MS };
   const data: EngineThreadData = { dir, logLevel, influx, quarantine, ...kept, duckdb, journalled, ...shared };
-  return spawn('./engine.ts', { data, transfer: [data.broker], youngMiB: engineYoungMiB, onCrash });
+  return prepared.engine.begin(data, [data.broker]);
 }
 
-function spawnNotify(
-  { config, clock, secretsKey, duties, progress, onCrash }: Parts,
+function beginNotify(
+  { prepared, config, clock, secretsKey, duties, progress }: Parts,
   city: CityControl,
 ): Thread<NotifyThread> {
   const { data: dir, logLevel, smtp, publicUrl, webhooks } = config;
@@ -315,11 +341,11 @@ function spawnNotify(
   const of = { dir, logLevel, clock: clock.buffer, deadlines: duties?.deadlines ?? null };
   const port = progress?.port1 ?? null;
   const data: NotifyThreadData = { ...of, allowPrivate, secretsKey, smtp, publicUrl, city, progress: port };
-  return spawn('./notify.ts', { data, transfer: port === null ? [] : [port], onCrash });
+  return prepared.notify.begin(data, port === null ? [] : [port]);
 }
 
-function spawnBroker(
-  { config, clock, counter, counters, toJournal, notices, toBroker, onCrash }: Parts,
+function beginBroker(
+  { prepared, config, clock, counter, counters, toJournal, notices, toBroker }: Parts,
   { limits, departments, declared }: First,
   credentials: readonly Credential[],
 ): Thread<BrokerThread> {
@@ -334,8 +360,7 @@ function spawnBroker(
     engine: toBroker.port2,
     ...{ counter, counters, node: config.cluster?.node ?? null },
   };
-  const transfer = [data.journal, data.notices, data.engine];
-  return spawn('./broker.ts', { data, transfer, youngMiB: config.memory.brokerYoungMiB, onCrash });
+  return prepared.broker.begin(data, [data.journal, data.notices, data.engine]);
 }
 
 /** Devices and keys of an earlier Lamppost become records of the log, as if somebody had registered them. */

@@ -51,7 +51,16 @@ async function takenPort(): Promise<string> {
 }
 
 const STEPS = [
-  ...['data folder', 'journal thread', 'engine thread', 'registry', 'notify thread', 'broker thread', 'consumers'],
+  ...[
+    'threads',
+    'data folder',
+    'journal thread',
+    'engine thread',
+    'registry',
+    'notify thread',
+    'broker thread',
+    'consumers',
+  ],
   ...['session checkpoints', 'MQTT listeners', 'state reader', 'journal reader', 'replays'],
   ...['trials of formats', 'backtests'],
   ...['imports', 'backups'],

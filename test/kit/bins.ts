@@ -7,6 +7,8 @@ import { pause } from './wait.ts';
 /** Readings of these bins start here, 10 ms apart. */
 export const START = Date.now() - 3_600_000;
 const UNDER_WAY = 10;
+/** Between two messages of a lane: thousands a second, and no more to work off than a slow machine can. */
+const PAUSE_MS = 20;
 /**
  * Waste bins that publish continuously, each message until it is acknowledged. The level rises and falls, so that the
  * rule of full bins fires every 40 messages of a bin; every 25th message is broken.
@@ -42,8 +44,9 @@ export class Bins {
         const n = next++;
         // mqtt.js gives up a message whose connection breaks at the wrong moment: it was not acknowledged, so it is
         // sent again.
-        while (!(await sent(client, `devices/${id}/readings`, payloadOf(n), qos))) await pause(20);
+        while (!(await sent(client, `devices/${id}/readings`, payloadOf(n), qos))) await pause(PAUSE_MS);
         acknowledged.add(n);
+        await pause(PAUSE_MS);
       }
     };
     for (let i = 0; i < UNDER_WAY; i++) this.#lanes.push(lane());

@@ -179,6 +179,7 @@ export class ServerProcess {
   /** Resolves to the ledger once every consumer has processed everything; checks both equations at every read. */
   async settledLedger(device?: string): Promise<Ledger> {
     let ledger: Ledger | null = null;
+    let lag = 0;
     const settled = async () => {
       const { messages } = await this.get<Ledger>('/api/v1/ledger');
       const ofDevice = this.get<Ledger>(`/api/v1/ledger${device === undefined ? '' : `?device=${device}`}`);
@@ -186,9 +187,10 @@ export class ServerProcess {
       ledger = await (messages.pending > 0 ? ofDevice.catch(() => null) : ofDevice);
       if (ledger === null) return false;
       assertBalanced(ledger);
-      return ledger.messages.pending === 0 && (await this.#rulesLag()) === 0 && ledger;
+      lag = await this.#rulesLag();
+      return ledger.messages.pending === 0 && lag === 0 && ledger;
     };
-    return until(settled, () => `a ledger that settles: ${JSON.stringify(ledger)}`, 50);
+    return until(settled, () => `a ledger that settles: rules ${lag} blocks behind, ${JSON.stringify(ledger)}`, 50);
   }
 }
 
