@@ -22,6 +22,7 @@ const IN_MEMORY = {
   globalSetup: './test/kit/memory-folder.ts',
   env: MEMORY_FOLDER === null ? {} : { TMPDIR: MEMORY_FOLDER },
 };
+const BUILT = 'test/kit/built.ts';
 // Hundreds of processes of the tests load the same modules: they compile them once.
 const NODE_COMPILE_CACHE = fileURLToPath(new URL('node_modules/.cache/lamppost', import.meta.url));
 
@@ -36,15 +37,15 @@ const PROJECTS: Readonly<Record<string, Project>> = {
     exclude: '**/*.campaign.test.ts',
     isolate: false,
     setupFiles: ['test/kit/clean.ts', 'test/kit/seed.ts'],
-    globalSetup: ['test/kit/built-console.ts', IN_MEMORY.globalSetup],
+    globalSetup: [BUILT, IN_MEMORY.globalSetup],
     env: IN_MEMORY.env,
     // They compute, and each worker imports the rooms: no more than there are cores, after all others.
     maxWorkers: CORES,
     sequence: { groupOrder: 1 },
   },
   campaign: { include: 'test/unit/**/*.campaign.test.ts', setupFiles: ['test/kit/seed.ts'], ...IN_MEMORY },
-  integration: { include: 'test/integration/**/*.test.ts', globalSetup: 'test/kit/built-console.ts' },
-  faults: { include: 'test/faults/**/*.test.ts' },
+  integration: { include: 'test/integration/**/*.test.ts', globalSetup: BUILT },
+  faults: { include: 'test/faults/**/*.test.ts', globalSetup: BUILT },
 };
 
 /**

@@ -28,5 +28,6 @@ const { enableCompileCache } = await import('node:module');
 const { fileURLToPath } = await import('node:url');
 const { directory } = enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/lamppost', import.meta.url)));
 if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= directory;
-const { run } = await import('../cli/index.ts');
+const { entry } = await import('./entry.ts');
+const { run } = await import(entry().href);
 process.exitCode = await run(process.argv.slice(2), process.env);

@@ -77,7 +77,7 @@ async function compute(
   },
 ): Promise<BacktestReport> {
   const { port1, port2 } = new MessageChannel();
-  const thread = spawn<BacktestThread>('./backtest.ts', {
+  const thread = spawn<BacktestThread>(new URL('./backtest.ts', import.meta.url), {
     data: { ...data, history: port1 } satisfies BacktestThreadData,
     transfer: [port1],
     // A crash rejects the call of the one caller and ends nothing else.

@@ -32,7 +32,10 @@ export function createFormatTrials(): FormatTrials {
       if (Object.keys(profile?.codecs ?? {}).length === 0) return tryFormat(city, trial);
       clearTimeout(idle);
       // A crash rejects the trial that it was at, and ends nothing else.
-      thread ??= spawn<FormatTrialThread>('./format-trial.ts', { data: {}, onCrash: () => void end() });
+      thread ??= spawn<FormatTrialThread>(new URL('./format-trial.ts', import.meta.url), {
+        data: {},
+        onCrash: () => void end(),
+      });
       running++;
       try {
         return await thread.call.try(needed(city), trial);

@@ -39,7 +39,7 @@ export function openImports({ dir, actions, journal, status }: Parts): Imports<C
     clearTimeout(idle);
     const text = format === 'parquet' ? await csvOf(bytes, dir) : bytes;
     // A crash rejects the import that it was at, and ends nothing else.
-    thread ??= spawn<ImportThread>('./import.ts', { data: {}, onCrash: () => void end() });
+    thread ??= spawn<ImportThread>(new URL('./import.ts', import.meta.url), { data: {}, onCrash: () => void end() });
     try {
       return await thread.call.read(text, { ...options, format: format === 'parquet' ? 'csv' : format });
     } finally {

@@ -5,7 +5,7 @@ import { spawn } from './rpc.ts';
 /** Starts the thread that cleans photos. Files and photos are moved between the threads, not copied. */
 export function startPhotoThread(): PhotoThread {
   // A crash rejects the photo that it was at, and ends nothing else.
-  const { worker, ended } = spawn<object>('./photo.ts', { data: {}, onCrash: () => {} });
+  const { worker, ended } = spawn<object>(new URL('./photo.ts', import.meta.url), { data: {}, onCrash: () => {} });
   return {
     clean(file) {
       const { promise, resolve, reject } = Promise.withResolvers<Photo | PhotoFault>();

@@ -206,12 +206,12 @@ interface SpawnOptions {
 }
 
 /**
- * Starts a thread from its entry file beside this one. Wait until it is online before another is spawned: the size of
+ * Starts a thread from its entry file. Wait until it is online before another is spawned: the size of
  * its young generation is a flag of the process until then.
  */
-export function spawn<T>(entry: string, { data, transfer = [], youngMiB, onCrash }: SpawnOptions): Thread<T> {
+export function spawn<T>(entry: URL, { data, transfer = [], youngMiB, onCrash }: SpawnOptions): Thread<T> {
   youngGenerationFrom(youngMiB);
-  const worker = new Worker(new URL(entry, import.meta.url), {
+  const worker = new Worker(entry, {
     workerData: data,
     transferList: [...transfer],
     ...(youngMiB === undefined ? {} : { resourceLimits: { maxYoungGenerationSizeMb: youngMiB } }),
@@ -226,8 +226,8 @@ export function spawn<T>(entry: string, { data, transfer = [], youngMiB, onCrash
   const ended = new Promise<void>((resolve) => {
     worker.once('exit', (code) => {
       running = false;
-      if (code === 0 || ending !== null) fail(new Error(`thread ${entry} has ended`));
-      else crash(new Error(`thread ${entry} ended with code ${code}`));
+      if (code === 0 || ending !== null) fail(new Error(`thread ${entry.pathname} has ended`));
+      else crash(new Error(`thread ${entry.pathname} ended with code ${code}`));
       resolve();
     });
   });
@@ -254,7 +254,7 @@ export function spawn<T>(entry: string, { data, transfer = [], youngMiB, onCrash
  * Starts a thread whose entry file waits for its data (`begun`), so that several load their modules beside each other.
  * Resolves when another may be spawned.
  */
-export async function prepare<T>(entry: string, options: Pick<SpawnOptions, 'youngMiB' | 'onCrash'>) {
+export async function prepare<T>(entry: URL, options: Pick<SpawnOptions, 'youngMiB' | 'onCrash'>) {
   const { port1, port2 } = new MessageChannel();
   const thread = spawn<T>(entry, { ...options, data: port2, transfer: [port2] });
   let hasBegun = false;

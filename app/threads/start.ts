@@ -99,11 +99,17 @@ export interface PreparedThreads {
  */
 export async function prepareThreads({ memory }: Config, onCrash: (error: Error) => void): Promise<PreparedThreads> {
   const [journal, notify] = await Promise.all([
-    prepare<JournalThread>('./journal.ts', { onCrash }),
-    prepare<NotifyThread>('./notify.ts', { onCrash }),
+    prepare<JournalThread>(new URL('./journal.ts', import.meta.url), { onCrash }),
+    prepare<NotifyThread>(new URL('./notify.ts', import.meta.url), { onCrash }),
   ]);
-  const engine = await prepare<EngineThread>('./engine.ts', { youngMiB: memory.engineYoungMiB, onCrash });
-  const broker = await prepare<BrokerThread>('./broker.ts', { youngMiB: memory.brokerYoungMiB, onCrash });
+  const engine = await prepare<EngineThread>(new URL('./engine.ts', import.meta.url), {
+    youngMiB: memory.engineYoungMiB,
+    onCrash,
+  });
+  const broker = await prepare<BrokerThread>(new URL('./broker.ts', import.meta.url), {
+    youngMiB: memory.brokerYoungMiB,
+    onCrash,
+  });
   const end = async () => void (await Promise.all([journal, engine, notify, broker].map((thread) => thread.end())));
   return { journal, engine, notify, broker, end };
 }
