@@ -45,7 +45,7 @@ export async function bundle(): Promise<boolean> {
   const input = Object.fromEntries([join(ROOT, 'cli/index.ts'), ...entries()].map((path) => [nameOf(path), path]));
   const made = await rolldown({ cwd: ROOT, input, platform: 'node', external: EXTERNAL, plugins: [files] });
   rmSync(DIST, { recursive: true, force: true });
-  const { output } = await made.write({ dir: DIST, chunkFileNames: '[name]-[hash].js' });
+  const { output } = await made.write({ dir: DIST, chunkFileNames: '[name]-[hash].js', comments: false });
   await made.close();
   const modules = new Set(output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : [])));
   const own = [...modules].filter((id) => id.startsWith(ROOT) && !id.includes('node_modules'));
