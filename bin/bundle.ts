@@ -1,7 +1,7 @@
 /**
- * Bundles the server into `dist/`: one file for each thread, and what they share. To load hundreds of modules in each of
- * five threads was half of what a start computes, and a fifth of an idle server's memory (docs/adr/0058). `npm ci` runs
- * this (`prepare`). `bin/lamppost.js` runs the sources where they have changed since.
+ * Bundles the server into `dist/`: one file for each thread, and what they share. To load hundreds of modules in each
+ * of five threads was half of what a start computes (docs/adr/0058-the-server-is-bundled.md). `npm ci` runs this
+ * (`prepare`). `bin/lamppost.js` runs the sources where they have changed since.
  */
 import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';

@@ -49,7 +49,10 @@ describe.skipIf(path === null)('what the API can do, done in the console in Chro
     }
   });
   afterEach(() => browser.close());
-  afterAll(() => browser.stop());
+  afterAll(async () => {
+    await browser.stop();
+    rmSync(city, { recursive: true });
+  });
 
   /** A browser of the administrator's own, with the key of the settings. */
   async function asAdmin(address: string, options: BrowserContextOptions = {}): Promise<Page> {
