@@ -2,28 +2,12 @@ import { resolve } from 'node:path';
 import { readCluster, recoverCluster } from '../app/index.ts';
 import { type ClusterSettings, connectTo, readNodes, type SeenNode, streamRange } from '../cluster/index.ts';
 import { LamppostError } from '../domain/index.ts';
-import { CLUSTER_RECOVER, CLUSTER_STATUS } from './flags.ts';
+import type { CLUSTER_RECOVER, CLUSTER_STATUS } from './flags.ts';
 import { createProgress, print, table } from './output.ts';
-import { command, type Given, type Group } from './spec.ts';
-
-/** Commands that talk to NATS, so that they work where no node responds. */
-export const CLUSTER: Group = {
-  about: 'Nodes that follow one log over NATS (LAMPPOST_LOG).',
-  commands: {
-    status: command({
-      ...{ about: 'prints the nodes and the log, also where no node responds', flags: CLUSTER_STATUS, settings: true },
-      run: status,
-    }),
-    recover: command({
-      about: 'puts blocks that NATS has lost back from the log of the node with the longest one; every node is stopped',
-      ...{ flags: CLUSTER_RECOVER, settings: true },
-      run: recover,
-    }),
-  },
-};
+import type { Given } from './spec.ts';
 
 /** `cluster status`. Returns 0 where every node that is known serves. */
-async function status({ flags, settings }: Given<typeof CLUSTER_STATUS>, environment: NodeJS.ProcessEnv) {
+export async function clusterStatus({ flags, settings }: Given<typeof CLUSTER_STATUS>, environment: NodeJS.ProcessEnv) {
   const cluster = settingsOf('status', environment, settings);
   const connection = await connectTo(cluster, 'status');
   try {
@@ -56,7 +40,10 @@ function rowOf(node: SeenNode): string[] {
 }
 
 /** `cluster recover`. Without --yes it only says what it would do. Returns 1 where something is left to do. */
-async function recover({ flags, settings }: Given<typeof CLUSTER_RECOVER>, environment: NodeJS.ProcessEnv) {
+export async function clusterRecover(
+  { flags, settings }: Given<typeof CLUSTER_RECOVER>,
+  environment: NodeJS.ProcessEnv,
+) {
   const cluster = settingsOf('recover', environment, settings);
   const dir = resolve(flags.data ?? environment.LAMPPOST_DATA ?? './data');
   const progress = createProgress(flags.progress);

@@ -1,4 +1,3 @@
-import { CLUSTER } from './cluster.ts';
 import { SHELLS } from './completion.ts';
 import { DEVICE } from './devices.ts';
 import * as flags from './flags.ts';
@@ -26,6 +25,23 @@ const RULES: Group = {
     suggest: command({
       ...{ about: 'suggests settings of threshold, jump and anomaly for a metric', flags: flags.RULES_SUGGEST },
       run: async (...all) => (await import('./suggest.ts')).suggestCommand(...all),
+    }),
+  },
+};
+
+/** Commands that talk to NATS, so that they work where no node responds. */
+const CLUSTER: Group = {
+  about: 'Nodes that follow one log over NATS (LAMPPOST_LOG).',
+  commands: {
+    status: command({
+      about: 'prints the nodes and the log, also where no node responds',
+      ...{ flags: flags.CLUSTER_STATUS, settings: true },
+      run: async (...all) => (await import('./cluster.ts')).clusterStatus(...all),
+    }),
+    recover: command({
+      about: 'puts blocks that NATS has lost back from the log of the node with the longest one; every node is stopped',
+      ...{ flags: flags.CLUSTER_RECOVER, settings: true },
+      run: async (...all) => (await import('./cluster.ts')).clusterRecover(...all),
     }),
   },
 };
