@@ -102,6 +102,14 @@ export function createCommandQueue(db: DatabaseSync, delivered: DeviceCommands['
       const found = commands.downlinksOn(topic).find((one) => one.downlink!.payload === payload);
       return found === undefined ? null : { id: found.id, key: found.downlink!.key };
     },
+    validUntil(topic, payload) {
+      if (isDownlinkFilter(topic)) {
+        const found = commands.downlinksOn(topic).find((one) => one.downlink!.payload === payload);
+        return found === undefined ? null : Date.parse(found.validUntil);
+      }
+      if (COMMANDS.exec(topic) === null) return null;
+      return Date.parse((JSON.parse(payload) as { readonly validUntil: string }).validUntil);
+    },
     isOver(topic, payload) {
       if (COMMANDS.exec(topic) === null) return false;
       return commands.isOver((JSON.parse(payload) as { readonly id: string }).id);

@@ -128,6 +128,8 @@ interface Setting extends Partial<BrokerOptions> {
   readonly records?: SessionRecords;
   /** The commands that the topic of a device has for a new subscription. */
   readonly waiting?: (topic: string) => readonly Publication[];
+  /** Until when a command is valid, epoch ms. */
+  readonly validUntil?: DeviceCommands['validUntil'];
   /** What waits for network servers, and whose it is. */
   readonly downlinks?: Pick<DeviceCommands, 'downlinks' | 'downlink'>;
   /** Secrets that differ from SECRET, by user name. */
@@ -173,6 +175,7 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
     publishFailing: (one: LoginsFailing) => void failing.push(one),
     commands: {
       isOver: () => false,
+      validUntil: setting.validUntil ?? (() => null),
       waiting,
       delivered: (ids: readonly string[]) => void delivered.push(...ids),
       ...downlinks,
