@@ -189,8 +189,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       secondsLeft(topic, payload) {
         // Most topics are others, and every message to every client is asked.
         if (commandsOf(topic) === null && !isDownlinkFilter(topic)) return null;
-        const untilMs = deps.commands.validUntil(topic, payload.toString());
-        return untilMs === null ? null : Math.ceil((untilMs - clock.now()) / 1_000);
+        return deps.commands.secondsLeft(topic, payload.toString());
       },
       mayShare: () => state.publisher !== null && access.mayShare(state.publisher.identity),
       forget: (messageId) => aedes.forget(state.client!, messageId),
