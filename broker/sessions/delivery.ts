@@ -80,7 +80,7 @@ export class Delivery {
     else this.#queue(link);
   }
 
-  /** Frees the id of a message that the client has acknowledged, queued or not; `isArrived`: unless it cannot get it. */
+  /** Frees the id of a message that the client has acknowledged or (`isArrived` false) cannot get, queued or not. */
   acknowledged(id: string, messageId: number, isArrived = true): void {
     const link = this.#links.get(id);
     const session = this.#deps.table.get(id);

@@ -65,8 +65,8 @@ interface GroupsDeps {
 }
 
 /**
- * Shared subscriptions (MQTT 5 §4.8.2). A group is a session of nobody: one queue, which is its place in the outbox, and
- * the messages that a member has not acknowledged. Each message goes to one connected member in turn; when the
+ * Shared subscriptions (MQTT 5 §4.8.2). A group is a session of nobody: one queue, which is its place in the outbox,
+ * and the messages that a member has not acknowledged. Each message goes to one connected member in turn; when the
  * connection of that ends before its PUBACK, to another one at once, or to whoever comes first. A group belongs to its
  * key, and is there as long as a member is connected, or has a kept session with QoS 1.
  */

@@ -23,7 +23,7 @@ export interface PlaceLog {
   moved(session: Session): void;
 }
 
-/** What groups of shared subscriptions are told. */
+/** What groups of shared subscriptions need of the table. */
 export interface SharedHooks {
   /** A session has a shared subscription; `qos` null: no longer. */
   kept(session: Session, filter: string, qos: number | null): void;
