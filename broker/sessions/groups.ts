@@ -9,6 +9,8 @@ import type { SessionTable } from './table.ts';
 
 /** Unacknowledged messages of groups at one client, at most, but for the last event's others. */
 const WINDOW = 100;
+/** Messages of one group that are on their way, at most: each has a number of two bytes. */
+const MOST_TICKETS = 65_000;
 const NONE: ReadonlySet<number> = new Set();
 
 /** A message of a group that is on its way to a client, under a message id of that. */
@@ -259,14 +261,14 @@ export class Groups {
   /** Takes an event from the queue, whole, so that a place is the number of an event. False: all ids are in use. */
   #take(group: Group, share: Share): boolean {
     const { queues } = this.#deps;
-    const { sent } = group.queue;
+    const { queue, free } = group;
+    if (queue.sent.size + share.messages.length > MOST_TICKETS) return false;
     for (const { n, i, bytes } of share.messages) {
-      const ticket = queues.freeMessageId(group.queue, NONE);
-      if (ticket === 0) return false;
-      sent.set(ticket, { n, i, bytes });
-      group.free.add(ticket);
+      const ticket = queues.freeMessageId(queue, NONE);
+      queue.sent.set(ticket, { n, i, bytes });
+      free.add(ticket);
     }
-    queues.pass(group.queue, share);
+    queues.pass(queue, share);
     this.#handAll(group);
     return true;
   }
