@@ -12,6 +12,7 @@ import {
 } from '../domain/index.ts';
 import type { Identity } from '../registry/index.ts';
 import { isDownlinkFilter } from './commands.ts';
+import { isShared, shareOf } from './share.ts';
 
 /** Why a topic is refused. */
 export type TopicRefusal = Extract<
@@ -24,6 +25,8 @@ export type TopicRefusal = Extract<
   | 'citizen-apps-do-not-subscribe'
   | 'not-your-department'
   | 'not-your-right'
+  | 'no-shared-subscriptions'
+  | 'malformed-share'
 >;
 
 const DEVICE_PUBLISHES = new Set(['readings', 'senml', 'senml-cbor', 'sensor-community', 'results', 'reported']);
@@ -116,12 +119,15 @@ export function dropsPublish(identity: Identity, topic: string): boolean {
 /** The topic access of subscribers: what each may ask for depends on the city in force. */
 export class Subscribers {
   readonly #profileOf: ProfileOf;
+  readonly #isAlone: boolean;
   #departments: Departments;
   /** It is asked for every message to every subscriber. */
   #reaches = new WeakMap<Key, Partial<Record<Permission, Reach>>>();
 
-  constructor(profileOf: ProfileOf, departments: Departments) {
+  /** `isAlone`: whether the server has no other nodes; only then a group can be sure that one member gets a message. */
+  constructor(profileOf: ProfileOf, departments: Departments, isAlone = true) {
     this.#profileOf = profileOf;
+    this.#isAlone = isAlone;
     this.#departments = departments;
   }
 
@@ -131,17 +137,31 @@ export class Subscribers {
     this.#reaches = new WeakMap();
   }
 
+  /** Whether this identity may have shared subscriptions. */
+  mayShare(identity: Identity): boolean {
+    return this.#isAlone && identity.kind === 'key' && identity.key.role !== 'network-server';
+  }
+
   /** Returns why this identity may not subscribe to this filter; null where it may. */
   refuse(identity: Identity, filter: string): TopicRefusal | null {
     const levels = filter.split('/');
     const [root] = levels;
-    if (root === undefined || root.startsWith('$')) return 'reserved-topic';
+    if (root === undefined || root.startsWith('$'))
+      return isShared(filter) ? this.#refuseShare(identity, filter) : 'reserved-topic';
     if (identity.kind === 'device') return refuseDeviceSubscribe(identity.id, levels);
     // Which of them are for this network server is decided message by message.
     if (identity.key.role === 'network-server')
       return isDownlinkFilter(filter) ? null : 'network-servers-do-not-subscribe';
     if (identity.key.role === 'citizen-app') return 'citizen-apps-do-not-subscribe';
     return this.#refuseKey(identity.key, levels);
+  }
+
+  /** A member of a group needs the right to the filter. */
+  #refuseShare(identity: Identity, filter: string): TopicRefusal | null {
+    if (!this.mayShare(identity)) return 'no-shared-subscriptions';
+    const share = shareOf(filter);
+    if (share === null) return 'malformed-share';
+    return isShared(share.filter) ? 'reserved-topic' : this.refuse(identity, share.filter);
   }
 
   #refuseKey(key: Key, levels: readonly string[]): TopicRefusal | null {

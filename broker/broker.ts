@@ -25,7 +25,7 @@ import { createDirectWays } from './direct.ts';
 import { Five, type FiveHooks } from './five/index.ts';
 import { FrontDoor } from './front-door.ts';
 import { HeldReads } from './held-reads.ts';
-import { IngestAedes, readsLive, sessionName, userOf } from './ingest-aedes.ts';
+import { IngestAedes, readsLive, sessionName, subscriptionsOf, userOf } from './ingest-aedes.ts';
 import { createListeners } from './listeners.ts';
 import { createLogin } from './login.ts';
 import { createOutgoing, createPresence } from './outgoing.ts';
@@ -33,7 +33,7 @@ import { Outside } from './outside.ts';
 import { Overload } from './overload.ts';
 import { QuietLog } from './quiet-log.ts';
 import { Refusals } from './refusals.ts';
-import type { SessionRecords, Sessions, Shared } from './sessions/index.ts';
+import type { MemberHooks, SessionRecords, Sessions, Shared } from './sessions/index.ts';
 import { createUpkeep, openSessions, publishLeftWills, type Upkeep } from './upkeep.ts';
 
 const EMPTY = Buffer.alloc(0);
@@ -48,7 +48,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   const { log, sink, clock } = deps;
   const credentials = new Credentials();
   const quiet = new QuietLog(log, clock);
-  const access = new Subscribers(profileOf, options.departments);
+  const access = new Subscribers(profileOf, options.departments, !deps.records);
   const accounts = new BrokerAccounts(options.accounts);
   const refusals = new Refusals({
     ...{ credentials, accounts, clock, quiet },
@@ -185,7 +185,13 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       newId: randomUUID,
       isSubscribed: (filter) => state.filters.has(filter),
       loginRefusal: () => state.loginRefusal,
-      acknowledge: (messageId) => void sessions!.persistence.outgoingClearMessageId(state.client!, { messageId }),
+      discard: (messageId) => sessions!.settled(state.client!.id, messageId, false),
+      secondsLeft(topic, payload) {
+        // Most topics are others, and every message to every client is asked.
+        if (commandsOf(topic) === null && !isDownlinkFilter(topic)) return null;
+        return deps.commands.secondsLeft(topic, payload.toString());
+      },
+      mayShare: () => state.publisher !== null && access.mayShare(state.publisher.identity),
       forget: (messageId) => aedes.forget(state.client!, messageId),
       whyEnds(error) {
         if (stopping) return 'stopping';
@@ -193,6 +199,18 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       },
     };
   }
+
+  const fiveOf = (client: Client) => connections.get(client.conn)?.edge.five ?? null;
+
+  /** A message of a shared subscription has the identifier and options of that. */
+  const members: MemberHooks = {
+    sending(client, share, write) {
+      const five = fiveOf(client);
+      if (five === null) write();
+      else five.shared(share, write);
+    },
+    mostOf: (client) => fiveOf(client)?.receiveMaximum ?? Number.POSITIVE_INFINITY,
+  };
 
   /** Returns what the sessions of a node among others need of the broker. */
   function sharedOf(records: SessionRecords): Shared {
@@ -268,8 +286,12 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     options,
   );
   const noteOf = (client: Client | null) => client !== null && noteLive(client.conn, readsLive(client));
-  aedes.on('subscribe', (_subscriptions, client) => noteOf(client));
-  aedes.on('unsubscribe', (_filters, client) => noteOf(client));
+  const noteFilters = (client: Client | null) => {
+    noteOf(client);
+    if (client !== null) sessions?.groups.note(client, subscriptionsOf(client));
+  };
+  aedes.on('subscribe', (_subscriptions, client) => noteFilters(client));
+  aedes.on('unsubscribe', (_filters, client) => noteFilters(client));
   aedes.on('client', (client) => {
     // Its session may have restored subscriptions.
     noteOf(client);
@@ -290,6 +312,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     const refusedMessage = (id: number, why: TopicRefusal) => connection.edge.five?.refused(id, why);
     connection.direct = ways.open(client, { publisher, settled, refused: refusedMessage });
     if (!client.clean) sessions!.ready(client);
+    sessions!.groups.note(client, subscriptionsOf(client));
   });
   aedes.on('unsubscribe', (filters, client) => {
     const connection = client === null ? undefined : connections.get(client.conn);
@@ -309,7 +332,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   return {
     async open() {
       const shared = deps.records ? sharedOf(deps.records) : null;
-      sessions = openSessions({ ...deps, credentials, access, arrivals, shared }, options.sessions);
+      sessions = openSessions({ ...deps, credentials, access, arrivals, shared, members }, options.sessions);
       upkeep = createUpkeep({ sessions, everyMs: options.sessions.upkeepMs }, { ...deps, credentials });
       await aedes.listenWith(sessions);
       sessions.clients?.start();

@@ -12,6 +12,8 @@ export interface DeviceCommands {
    * Returns the command that a message on a topic of downlinks is, and the key that gets it; null: it is none, or over.
    */
   downlink(topic: string, payload: string): { readonly id: string; readonly key: string } | null;
+  /** Returns how long a message that is a command is still valid, s, 0 or less: no longer; null: it is no command. */
+  secondsLeft(topic: string, payload: string): number | null;
   /** The devices have the commands of these ids. */
   delivered(ids: readonly string[]): void;
 }

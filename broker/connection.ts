@@ -128,13 +128,15 @@ export const SUBSCRIBE: readonly Step<[Connection | undefined, Client, string, R
   (connection, _client, filter, _sessions, access) => access.refuse(connection!.publisher!.identity, filter),
   (_connection, client, _filter, sessions) =>
     client.clean || sessions.hasRoom(client.id) ? null : 'too-many-sessions',
+  (_connection, client, filter, sessions) => (sessions.hasGroup(client.id, filter) ? null : 'too-many-groups'),
   (connection, _client, filter) =>
     connection!.filters.size < MOST_FILTERS || connection!.filters.has(filter) ? null : 'too-many-filters',
 ];
 
-/** The limit of kept sessions. */
+/** The limits of kept sessions, and of groups of shared subscriptions. */
 interface Rooms {
   hasRoom(session: string): boolean;
+  hasGroup(session: string, filter: string): boolean;
 }
 
 /** Steps for a message to a subscriber. The right to read is checked again: it may have changed since the SUBSCRIBE. */

@@ -1,6 +1,7 @@
 import { Aedes, type AedesPublishPacket, type Client } from 'aedes';
 import mqemitter from 'mqemitter';
 import type { EventMessages, Packet, Sessions } from './sessions/index.ts';
+import { plainFilter } from './share.ts';
 
 type Published = Partial<Packet> & Pick<Packet, 'topic' | 'payload'>;
 const NONE: ReadonlySet<string> = new Set();
@@ -82,6 +83,8 @@ export class IngestAedes extends Aedes {
     const origin = { brokerId: broker.id, brokerCounter: ++broker.counter };
     const packet: Packet = { cmd: 'publish', ...origin, topic, payload, qos, retain, dup: false };
     if (retain) this.#sessions?.retained.store(packet);
+    // Those of QoS 1 are in the queues of groups.
+    if (qos === 0) this.#sessions?.groups.forward(topic, payload);
     broker.mq.emit(packet);
   }
 }
@@ -102,7 +105,12 @@ export function userOf(session: string): string {
 
 /** Returns whether a client is subscribed to live readings. A kept session restores subscriptions without a packet. */
 export function readsLive(client: Client): boolean {
-  return Object.keys((client as unknown as { subscriptions: object }).subscriptions).some(reachesLive);
+  return Object.keys(subscriptionsOf(client)).some((filter) => reachesLive(plainFilter(filter)));
+}
+
+/** Returns the subscriptions of a connected client, by filter. */
+export function subscriptionsOf(client: Client): Readonly<Record<string, { readonly qos: number }>> {
+  return (client as unknown as { subscriptions: Record<string, { readonly qos: number }> }).subscriptions;
 }
 
 function reachesLive(filter: string): boolean {

@@ -6,7 +6,7 @@ import type { Subscribers } from './access.ts';
 import { type Admission, createPublisher } from './admission.ts';
 import type { Arrivals, DeviceCommands } from './commands.ts';
 import { userOf } from './ingest-aedes.ts';
-import { type MqttOutbox, type SessionLimits, Sessions, type Shared } from './sessions/index.ts';
+import { type MqttOutbox, type SessionLimits, Sessions, type SessionsDeps, type Shared } from './sessions/index.ts';
 
 /** Where sessions are kept, and their bounds. */
 export interface KeepOptions {
@@ -32,15 +32,17 @@ export function openSessions(
     commands: DeviceCommands;
     arrivals: Arrivals;
     shared: Shared | null;
+    members: NonNullable<SessionsDeps['members']>;
   },
   { path, limits }: Omit<KeepOptions, 'upkeepMs'>,
 ): Sessions {
-  const { clock, log, outbox, credentials, access, commands, arrivals, shared } = parts;
+  const { clock, log, outbox, credentials, access, commands, arrivals, shared, members } = parts;
   const deps = {
     clock,
     log,
     outbox,
     shared,
+    members,
     newId: randomUUID,
     ownerOf(id: string) {
       const user = userOf(id);

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type DeviceCommands, isDownlinkFilter, type MqttOutbox } from '../broker/index.ts';
 import { createCommandReader } from '../commands/index.ts';
-import type { DesiredState, DeviceCommand, Publication, Ticket } from '../domain/index.ts';
+import type { Clock, DesiredState, DeviceCommand, Publication, Ticket } from '../domain/index.ts';
 import { createTicketReader, isOpen, OPEN_STATUSES, type TicketReader } from '../tickets/index.ts';
 import {
   isAlertEvent,
@@ -91,8 +91,12 @@ function desiredOf({ device, version, desired }: DesiredState): Publication {
   return { topic: `devices/${device}/desired`, payload, qos: 1, retain: true };
 }
 
-/** Returns what the broker asks of commands, over any connection to a database that has them. */
-export function createCommandQueue(db: DatabaseSync, delivered: DeviceCommands['delivered']): DeviceCommands {
+/** Returns what the broker asks of commands, over any connection to a database that has them. `clock`: civil time. */
+export function createCommandQueue(
+  db: DatabaseSync,
+  clock: Clock,
+  delivered: DeviceCommands['delivered'],
+): DeviceCommands {
   const commands = createCommandReader(db);
   return {
     delivered,
@@ -101,6 +105,12 @@ export function createCommandQueue(db: DatabaseSync, delivered: DeviceCommands['
       if (!isDownlinkFilter(topic)) return null;
       const found = commands.downlinksOn(topic).find((one) => one.downlink!.payload === payload);
       return found === undefined ? null : { id: found.id, key: found.downlink!.key };
+    },
+    secondsLeft(topic, payload) {
+      const until = isDownlinkFilter(topic)
+        ? commands.downlinksOn(topic).find((one) => one.downlink!.payload === payload)?.validUntil
+        : COMMANDS.exec(topic) && (JSON.parse(payload) as { readonly validUntil: string }).validUntil;
+      return until ? Math.ceil((Date.parse(until) - clock.now()) / 1_000) : null;
     },
     isOver(topic, payload) {
       if (COMMANDS.exec(topic) === null) return false;

@@ -67,7 +67,7 @@ const live = (isWanted: boolean) => void Atomics.store(data.counters, LIVE, isWa
 const state = new DatabaseSync(join(data.dir, 'state.sqlite'), { readOnly: true, timeout: BUSY_MS });
 const outbox = createMqttOutbox(state);
 /** Only a hint is lost where the disk does not take it: what the device replies counts. */
-const commands = createCommandQueue(state, (delivered) => {
+const commands = createCommandQueue(state, clock, (delivered) => {
   notices
     .append({ drops: [], logins: [], delivered })
     .catch((error: unknown) => log.warn({ err: error }, 'it is not noted which commands arrived'));

@@ -118,6 +118,18 @@ export class Five {
     }
   }
 
+  /** How many unacknowledged messages the client takes. */
+  get receiveMaximum(): number {
+    return this.#outgoing.receiveMaximum;
+  }
+
+  /** Calls `write`, which writes messages that are for this shared subscription. */
+  shared(share: string, write: () => void): void {
+    this.#outgoing.share = share;
+    write();
+    this.#outgoing.share = null;
+  }
+
   /** Whether the client asked for the retained messages of a topic (§3.8.3.1, Retain Handling). */
   wantsRetained(topic: string): boolean {
     return this.#incoming.filters.matching(topic).some(({ sendsRetained }) => sendsRetained);

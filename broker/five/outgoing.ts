@@ -8,10 +8,20 @@ import { filterCode, loginCode, publishCode, whyProperties } from './reasons.ts'
 export interface OutgoingHooks {
   /** Why the login was refused; null where it was not. */
   loginRefusal(): MqttReason | null;
-  /** Ends a message to the client, which did not get it. */
-  acknowledge(messageId: number): void;
+  /** Ends a message that the client does not get: it is too large for it, or has expired. */
+  discard(messageId: number): void;
+  /** Returns how long a message is worth sending, s; null: always. */
+  secondsLeft(topic: string, payload: string | Buffer): number | null;
+  /** Whether the client may have shared subscriptions. */
+  mayShare(): boolean;
   /** Ends a message of QoS 2 that was refused: no PUBREL comes. */
   forget(messageId: number): void;
+}
+
+/** A message to the client, and the shared subscription that it is for. */
+interface Outgoing {
+  readonly packet: IPublishPacket;
+  readonly share: string | null;
 }
 
 const FROM_REFUSAL = 0x80;
@@ -32,18 +42,25 @@ export class Outgoing5 {
   readonly refusedFilters = new Map<string, MqttReason>();
   /** Bytes of messages that wait for an acknowledgement of the client. */
   waitingBytes = 0;
+  /** The shared subscription that messages are for while they are written; null: the client's others. */
+  share: string | null = null;
   readonly #terms: Terms;
   readonly #incoming: Incoming;
   readonly #limits: FiveLimits;
   readonly #hooks: OutgoingHooks;
   readonly #open = new Set<number>();
-  readonly #waiting: IPublishPacket[] = [];
+  readonly #waiting: Outgoing[] = [];
 
   constructor(terms: Terms, incoming: Incoming, limits: FiveLimits, hooks: OutgoingHooks) {
     this.#terms = terms;
     this.#incoming = incoming;
     this.#limits = limits;
     this.#hooks = hooks;
+  }
+
+  /** How many unacknowledged messages the client takes. */
+  get receiveMaximum(): number {
+    return this.#terms.connect.properties.receiveMaximum ?? DEFAULT_RECEIVE_MAXIMUM;
   }
 
   /** Returns the packets that the client gets for one of the server. */
@@ -73,9 +90,9 @@ export class Outgoing5 {
     this.#open.delete(messageId);
     const next: Buffer[] = [];
     while (this.#waiting.length > 0 && !this.#isFull()) {
-      const packet = this.#waiting.shift()!;
-      this.waitingBytes -= packet.payload.length;
-      next.push(...this.#send(packet));
+      const one = this.#waiting.shift()!;
+      this.waitingBytes -= one.packet.payload.length;
+      next.push(...this.#send(one));
     }
     return next;
   }
@@ -93,7 +110,7 @@ export class Outgoing5 {
       maximumPacketSize: this.#limits.maxPacket,
       ...(clientId === connect.clientId ? {} : { assignedClientIdentifier: clientId }),
       topicAliasMaximum: MOST_ALIASES,
-      sharedSubscriptionAvailable: false,
+      sharedSubscriptionAvailable: this.#hooks.mayShare(),
       ...(keepalive === connect.keepalive ? {} : { serverKeepAlive: keepalive }),
     };
     return { cmd: 'connack', reasonCode: 0, sessionPresent, properties };
@@ -120,7 +137,7 @@ export class Outgoing5 {
       const why = this.refusedFilters.get(filter);
       if (why !== undefined) reasons.add(why);
       this.#incoming.filters.delete(filter);
-      return filterCode(filter, why);
+      return filterCode(why);
     });
     for (const filter of filters) this.refusedFilters.delete(filter);
     const [first, ...others] = reasons;
@@ -142,32 +159,38 @@ export class Outgoing5 {
   }
 
   #publish(packet: IPublishPacket): Buffer[] {
-    if (packet.qos === 0 || !this.#isFull()) return this.#send(packet);
-    this.#waiting.push(packet);
+    const one = { packet, share: this.share };
+    if (packet.qos === 0 || !this.#isFull()) return this.#send(one);
+    this.#waiting.push(one);
     this.waitingBytes += packet.payload.length;
     return [];
   }
 
   #isFull(): boolean {
-    return this.#open.size >= (this.#terms.connect.properties.receiveMaximum ?? DEFAULT_RECEIVE_MAXIMUM);
+    return this.#open.size >= this.receiveMaximum;
   }
 
-  #send(packet: IPublishPacket): Buffer[] {
-    const { qos, messageId } = packet;
-    const bytes = this.#bytes(this.#withProperties(packet));
+  #send(one: Outgoing): Buffer[] {
+    const { qos, messageId, topic, payload } = one.packet;
+    const left = this.#hooks.secondsLeft(topic, payload);
+    // §3.3.2.3.3: what has expired is not sent
+    const bytes = left !== null && left <= 0 ? [] : this.#bytes(this.#withProperties(one, left));
     if (qos > 0 && bytes.length > 0) this.#open.add(messageId!);
     // §3.1.2.11.4: what is too large for the client counts as sent
-    else if (qos > 0) setImmediate(() => this.#hooks.acknowledge(messageId!));
+    else if (qos > 0) setImmediate(() => this.#hooks.discard(messageId!));
     return bytes;
   }
 
-  #withProperties(packet: IPublishPacket): Packet {
+  /** A message of a shared subscription is for that alone (§4.8.2). `secondsLeft`: null where it does not expire. */
+  #withProperties({ packet, share }: Outgoing, secondsLeft: number | null): Packet {
     const { topic, payload } = packet;
-    const matching = this.#incoming.filters.matching(topic);
+    const { filters } = this.#incoming;
+    const matching = share === null ? filters.matching(topic) : [filters.get(share)].filter((one) => one !== undefined);
     const identifiers = matching.flatMap(({ identifier }) => identifier ?? []);
     const asPublished = RETAINED.test(topic) && matching.some((options) => options.asPublished);
     const properties = {
       ...(payload.length === 0 ? {} : { payloadFormatIndicator: true, contentType: contentTypeOf(topic) }),
+      ...(secondsLeft === null ? {} : { messageExpiryInterval: secondsLeft }),
       ...(identifiers.length === 0 ? {} : { subscriptionIdentifier: identifiers }),
     };
     return { ...packet, retain: packet.retain || asPublished, properties };

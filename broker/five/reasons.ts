@@ -34,8 +34,13 @@ const DISCONNECT: Partial<Record<MqttReason, number>> = {
 };
 
 /** Refusals that say something of the topic, not of the right to it. */
-const OF_THE_TOPIC: readonly MqttReason[] = ['unknown-topic', 'reserved-topic'];
-const OF_A_LIMIT: readonly MqttReason[] = ['too-many-filters', 'too-many-sessions', 'too-many-levels'];
+const OF_THE_TOPIC: readonly MqttReason[] = ['unknown-topic', 'reserved-topic', 'malformed-share'];
+const OF_A_LIMIT: readonly MqttReason[] = [
+  'too-many-filters',
+  'too-many-groups',
+  'too-many-sessions',
+  'too-many-levels',
+];
 
 /** Returns the reason code of CONNACK. */
 export function loginCode(why: MqttReason): number {
@@ -53,8 +58,8 @@ export function publishCode(why: TopicRefusal): number {
 }
 
 /** Returns the reason code of a filter in SUBACK. */
-export function filterCode(filter: string, why: MqttReason | undefined): number {
-  if (filter.startsWith('$share/')) return NO_SHARED_SUBSCRIPTIONS;
+export function filterCode(why: MqttReason | undefined): number {
+  if (why === 'no-shared-subscriptions') return NO_SHARED_SUBSCRIPTIONS;
   if (why === undefined) return UNSPECIFIED;
   if (OF_THE_TOPIC.includes(why)) return FILTER_INVALID;
   return OF_A_LIMIT.includes(why) ? QUOTA_EXCEEDED : NOT_AUTHORIZED;

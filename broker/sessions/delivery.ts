@@ -16,7 +16,7 @@ interface Link {
   started: boolean;
   /** Message ids of an earlier connection that are to be sent again. */
   readonly again: number[];
-  /** Message ids that Aedes uses for retained messages. */
+  /** Message ids of retained messages, which Aedes sends, and of messages of groups. */
   readonly lent: Set<number>;
   /** Whether it waits for its turn. */
   waiting: boolean;
@@ -80,15 +80,15 @@ export class Delivery {
     else this.#queue(link);
   }
 
-  /** Frees the id of a message that the client has acknowledged, queued or retained. */
-  acknowledged(id: string, messageId: number): void {
+  /** Frees the id of a message that the client has acknowledged or (`isArrived` false) cannot get, queued or not. */
+  acknowledged(id: string, messageId: number, isArrived = true): void {
     const link = this.#links.get(id);
     const session = this.#deps.table.get(id);
     const sent = session?.sent.get(messageId);
     if (session !== undefined && sent !== undefined) {
       session.sent.delete(messageId);
       this.#deps.table.moved(session);
-      this.#noteArrival(session, sent);
+      if (isArrived) this.#noteArrival(session, sent);
     } else if (!link?.lent.delete(messageId)) return;
     if (link !== undefined) this.#queue(link);
   }
@@ -102,7 +102,7 @@ export class Delivery {
     if (message !== null && commandsOf(message.topic) === id) this.#deps.onArrived(message.payload);
   }
 
-  /** Returns a message id for a retained message that Aedes sends; 0 where all are in use. */
+  /** Returns a message id for a message that is not of the queue; 0 where all are in use. */
   lend(id: string): number {
     const link = this.#links.get(id);
     const session = this.#deps.table.get(id);
@@ -110,6 +110,11 @@ export class Delivery {
     const messageId = this.#deps.queues.freeMessageId(session, link.lent);
     if (messageId > 0) link.lent.add(messageId);
     return messageId;
+  }
+
+  /** Keeps a message id for a message of a group that the client was sent over the connection before. */
+  lendAgain(id: string, messageId: number): void {
+    this.#links.get(id)?.lent.add(messageId);
   }
 
   stop(): void {
@@ -188,7 +193,15 @@ function write({ client }: Link, packets: readonly Buffer[]): void {
   if (packets.length > 0) client.conn.write(packets.length === 1 ? packets[0]! : Buffer.concat(packets));
 }
 
-/** A message of a queue is for a subscription that was there before it: never retained (MQTT-3.3.1-9). */
-function publishOf({ topic, payload }: Waiting, messageId: number, dup: boolean): Buffer {
-  return generate({ cmd: 'publish', topic, payload, qos: 1, retain: false, dup, messageId });
+/**
+ * A message of a queue is for a subscription that was there before it: never retained (MQTT-3.3.1-9). Without an id it
+ * has QoS 0.
+ */
+export function publishOf(
+  { topic, payload }: { readonly topic: string; readonly payload: Buffer | string },
+  messageId: number,
+  dup: boolean,
+): Buffer {
+  const packet = { cmd: 'publish', topic, payload, retain: false, dup } as const;
+  return generate(messageId === 0 ? { ...packet, qos: 0 } : { ...packet, qos: 1, messageId });
 }

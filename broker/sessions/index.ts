@@ -1,5 +1,6 @@
 export type { Drop } from './drops.ts';
 export { FilterTree, matchesFilter, type Subscription } from './filters.ts';
+export type { MemberHooks } from './groups.ts';
 export { followedTo } from './holders.ts';
 export type { SessionRecords, SessionsRecord } from './log.ts';
 export type { EventMessages, MqttOutbox } from './outbox.ts';

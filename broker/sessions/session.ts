@@ -1,4 +1,5 @@
 import type { DropReason } from '../../domain/index.ts';
+import type { Share } from '../share.ts';
 import type { Subscription } from './filters.ts';
 
 /** The owner of a session: a user name, and the SHA-256 of the secret that opened it. */
@@ -25,6 +26,8 @@ export interface Sent {
   readonly n: number;
   readonly i: number;
   readonly bytes: number;
+  /** Of a group: the member that got it last, and under which message id. */
+  to?: { readonly id: string; readonly messageId: number };
 }
 
 /** A subscription, and the number of the newest event when it was made: only later ones are for it. */
@@ -80,6 +83,23 @@ export interface SessionLimits {
 
 /** Called when messages of a session are dropped. */
 export type OnDropped = (session: Session, reason: DropReason, messages: number) => void;
+
+/** No client id has U+0000, so no session of a client has the name of a group's queue. */
+const GROUP = '/\0';
+
+/** Returns the name of the queue of a group of a user's shared subscriptions, which is a session, too. */
+export function groupId(user: string, { group, filter }: Share): string {
+  return `${user}${GROUP}${group}/${filter}`;
+}
+
+export function isGroup(id: string): boolean {
+  return id.includes(GROUP);
+}
+
+/** Returns the name of a session for people: that of a group has the shared subscription. */
+export function nameOf(id: string): string {
+  return id.replace(GROUP, '/$share/');
+}
 
 /** Returns the bytes of a message in a queue: topic and payload. */
 export function bytesOf({ topic, payload }: Pick<Packet, 'topic' | 'payload'>): number {

@@ -16,13 +16,14 @@ import { Delivery } from './delivery.ts';
 import { type Drop, Drops } from './drops.ts';
 import { SessionsFile } from './file.ts';
 import type { Subscription } from './filters.ts';
+import { Groups, type MemberHooks } from './groups.ts';
 import { Holders } from './holders.ts';
 import { OwnLog, type SessionLog, type SessionRecords, SharedLog } from './log.ts';
 import { type EventMessages, type MqttOutbox, Pages, Turns } from './outbox.ts';
 import { Persistence } from './persistence.ts';
 import { Queues } from './queues.ts';
 import { RetainedMessages } from './retained.ts';
-import type { Owner, Session, SessionLimits } from './session.ts';
+import { isGroup, nameOf, type Owner, type Session, type SessionLimits } from './session.ts';
 import { SessionTable } from './table.ts';
 import { takeOver } from './take-over.ts';
 import { type LeftWill, Wills } from './wills.ts';
@@ -46,6 +47,8 @@ export interface SessionsDeps {
   readonly onArrived: (payload: string) => void;
   /** Called with each message that a network server has acknowledged. */
   readonly onDownlink: (topic: string, payload: string) => void;
+  /** What groups of shared subscriptions ask about connections; absent: what is so of MQTT 3.1.1. */
+  readonly members?: MemberHooks;
   /** Returns what a topic has for a new subscription beside its retained message. */
   readonly waiting: (topic: string) => readonly Publication[];
   /** Returns what waits for network servers. */
@@ -69,6 +72,8 @@ export interface Shared {
   readonly onCutOff: () => void;
 }
 
+const PLAIN: MemberHooks = { sending: (_client, _share, write) => write(), mostOf: () => Number.POSITIVE_INFINITY };
+
 /** Sessions that end in one round, at most: each may have a long queue. */
 const MOST_ENDED = 10;
 /** How often all places are written: after a crash the queues are counted from there. */
@@ -78,6 +83,8 @@ const SAVE_MS = 600_000;
 export class Sessions {
   readonly persistence: Persistence;
   readonly retained: RetainedMessages;
+  /** Groups of shared subscriptions. */
+  readonly groups: Groups;
   /** The connections of this node, as the other ones know them; null where there are none. */
   readonly clients: Clients | null;
   readonly #deps: SessionsDeps;
@@ -122,6 +129,11 @@ export class Sessions {
     this.retained = new RetainedMessages(file, deps.resting, deps.waiting, deps.waitingDownlinks);
     const { onArrived, onDownlink } = deps;
     this.#delivery = new Delivery({ table, queues: this.#queues, turns, onDropped, onArrived, onDownlink });
+    const { ownerOf, members = PLAIN } = deps;
+    const isAlone = shared === null;
+    const about = { table, turns, limits, mayRead, onDropped, ownerOf, members, isAlone };
+    this.groups = new Groups({ ...about, queues: this.#queues, delivery: this.#delivery });
+    table.shared = this.groups;
     const changes = new Changes(table, holders, {
       onLost: (session, reason) => this.#dropped(session, reason, session.messages + session.sent.size),
       onLess: (session) => this.#queues.recount(session),
@@ -142,7 +154,7 @@ export class Sessions {
       end: (session) => this.#end(session),
       mayRead,
       ready: joined === null ? null : (id) => joined.clients.ready(id),
-      onAcknowledged: (id, messageId) => this.#delivery.acknowledged(id, messageId),
+      onAcknowledged: (id, messageId) => this.settled(id, messageId, true),
     });
     this.#load();
   }
@@ -152,8 +164,9 @@ export class Sessions {
     for (const { payload, ...message } of retained)
       this.retained.store({ cmd: 'publish', ...message, payload: Buffer.from(payload), retain: true });
     this.#table.load({ store: this.#outbox.store(), head });
+    this.groups.loaded();
     for (const session of [...this.#table.all()]) {
-      if (this.#isOwned(session)) this.#turns.add(() => this.#queues.count(session));
+      if (isGroup(session.id) || this.#isOwned(session)) this.#turns.add(() => this.#queues.count(session));
       else if (session.isHere) this.#end(session);
     }
   }
@@ -179,7 +192,9 @@ export class Sessions {
     for (const [session, messages] of added) {
       for (const { i } of messages) ids[i]!.add(session.id);
       this.#queues.trim(session);
-      this.#delivery.added(session, { n: event.n, messages });
+      const share = { n: event.n, messages };
+      if (isGroup(session.id)) this.groups.added(session, share);
+      else this.#delivery.added(session, share);
     }
     return ids;
   }
@@ -201,11 +216,19 @@ export class Sessions {
     this.#delivery.start(client);
   }
 
+  /** Ends a message to a client, which has acknowledged it, or (`isArrived` false) cannot get it. */
+  settled(id: string, messageId: number, isArrived: boolean): void {
+    this.groups.acknowledged(id, messageId);
+    // A kept session has lent its id.
+    this.#delivery.acknowledged(id, messageId, isArrived);
+  }
+
   /**
    * Ends the delivery, unless another connection of the session has replaced this one. `expiry` as for `connected`;
    * with 0 the session ends.
    */
   disconnected(client: Client, expiry: number | null = null): void {
+    this.groups.left(client);
     if (client.clean || expiry === 0) void this.persistence.cleanIncoming(client);
     else this.persistence.left(client.id);
     if (!this.#delivery.close(client)) return;
@@ -234,6 +257,11 @@ export class Sessions {
     if (owner === null) return false;
     if (this.#table.get(id) !== undefined || !this.#table.isFull(owner.user)) return true;
     return this.#table.longestAway(owner.user) !== null;
+  }
+
+  /** Whether the user of a session may subscribe to this filter: it has a bound of groups. */
+  hasGroup(id: string, filter: string): boolean {
+    return this.groups.hasRoom(id, filter);
   }
 
   /** Ends the sessions of these users: a later user of the same name must not inherit them. */
@@ -282,13 +310,14 @@ export class Sessions {
   counts(): { sessions: number; sessionsConnected: number; queued: number; queueDropped: number; retained: number } {
     let queued = 0;
     let connected = 0;
+    let sessions = 0;
     for (const session of this.#table.all()) {
       queued += session.messages + session.sent.size;
+      if (!isGroup(session.id)) sessions++;
       if (session.connected && session.isHere) connected++;
     }
-    const { size } = this.#table;
     const retained = this.retained.size;
-    return { sessions: size, sessionsConnected: connected, queued, queueDropped: this.#drops.messages, retained };
+    return { sessions, sessionsConnected: connected, queued, queueDropped: this.#drops.messages, retained };
   }
 
   /** Stops the delivery and closes the file when all writes are on disk. */
@@ -316,7 +345,8 @@ export class Sessions {
   #subscribing(id: string, subscriptions: readonly Subscription[]): SessionChange[] {
     const session = this.#table.get(id);
     const begun = session === undefined ? this.#beginning(id) : [];
-    const added = this.#table.newTo(session, subscriptions);
+    const wanted = subscriptions.filter(({ topic }) => this.hasGroup(id, topic));
+    const added = this.#table.newTo(session, wanted);
     if (added.length === 0) return begun;
     return [...begun, { do: 'subscribe', id, subscriptions: added, since: this.#table.head }];
   }
@@ -349,8 +379,8 @@ export class Sessions {
   }
 
   #dropped(session: Session, reason: DropReason, messages: number): void {
-    const { id, owner } = session;
-    const { user } = owner;
+    const { owner } = session;
+    const [id, { user }] = [nameOf(session.id), owner];
     this.#quiet.warn(user, reason, 'messages of a session dropped', { session: shown(id), messages });
     this.#drops.add({ session: id, user, reason, messages }, this.#deps.clock.now());
     // In one transaction, or a crash would count them twice.

@@ -1,8 +1,9 @@
 import type { SQLOutputValue } from 'node:sqlite';
 import { DAY_MS, UNNAMED } from '../../domain/index.ts';
+import { isShared } from '../share.ts';
 import type { SessionsFile } from './file.ts';
 import { FilterTree, type Subscription } from './filters.ts';
-import type { KeptSubscription, Owner, Session, SessionLimits } from './session.ts';
+import { isGroup, type KeptSubscription, type Owner, type Sent, type Session, type SessionLimits } from './session.ts';
 
 /** Time after a start in which no session expires: while the server was down, no client could return. */
 const GRACE_MS = 3_600_000;
@@ -20,6 +21,13 @@ export interface PlaceLog {
   isHere(id: string): boolean;
   /** The client of a session of this node has acknowledged something. */
   moved(session: Session): void;
+}
+
+/** What groups of shared subscriptions need of the table. */
+export interface SharedHooks {
+  /** A session has a shared subscription; `qos` null: no longer. */
+  kept(session: Session, filter: string, qos: number | null): void;
+  ended(session: Session): void;
 }
 
 /**
@@ -41,6 +49,7 @@ export class SessionTable {
   #lastKey = 0;
   /** Number of the newest event of the outbox. */
   head = 0;
+  shared: SharedHooks | null = null;
 
   /** `places`: null on one machine. */
   constructor(file: SessionsFile, limits: SessionLimits, nowMs: number, places: PlaceLog | null = null) {
@@ -125,6 +134,7 @@ export class SessionTable {
     const others = this.#byUser.get(session.owner.user);
     if (others?.delete(session) && others.size === 0) this.#byUser.delete(session.owner.user);
     this.#moved.delete(session);
+    this.shared?.ended(session);
     this.#file.write(this.#sql.delete, session.key);
   }
 
@@ -157,6 +167,7 @@ export class SessionTable {
     for (const filter of ended) {
       this.#tree.remove(session.id, filter);
       this.#file.write(this.#sql.unsubscribe, session.key, filter);
+      if (isShared(filter)) this.shared?.kept(session, filter, null);
     }
     return ended.length > 0;
   }
@@ -220,7 +231,7 @@ export class SessionTable {
       this.#places.moved(session);
       return;
     }
-    const sent = JSON.stringify([...session.sent].map(([id, { n, i, bytes }]) => [id, n, i, bytes]));
+    const sent = JSON.stringify([...session.sent].map(rowOf));
     this.#file.write(this.#sql.place, this.isBehind(session) ? session.place : this.head, sent, session.key);
   }
 
@@ -255,8 +266,9 @@ export class SessionTable {
   expired(nowMs: number): Session[] {
     const inGrace = nowMs - this.#startedMs < GRACE_MS;
     const mostMs = this.#limits.days * DAY_MS;
-    return [...this.all()].filter(({ connected, seenMs, expiry }) => {
-      if (connected || (inGrace && seenMs <= this.#startedMs)) return false;
+    return [...this.all()].filter(({ id, connected, seenMs, expiry }) => {
+      // A group ends with its last member.
+      if (isGroup(id) || connected || (inGrace && seenMs <= this.#startedMs)) return false;
       return seenMs < nowMs - Math.min(mostMs, (expiry ?? Number.POSITIVE_INFINITY) * 1_000);
     });
   }
@@ -277,6 +289,7 @@ export class SessionTable {
 
   #insert(session: Session): void {
     this.#byId.set(session.id, session);
+    if (isGroup(session.id)) return;
     const { user } = session.owner;
     const others = this.#byUser.get(user) ?? new Set();
     this.#byUser.set(user, others.add(session));
@@ -285,8 +298,11 @@ export class SessionTable {
   #subscribe(session: Session, kept: KeptSubscription): void {
     const { subscription } = kept;
     session.subscriptions.set(subscription.topic, kept);
-    if (subscription.qos > 0) this.#tree.add(session.id, subscription);
-    else this.#tree.remove(session.id, subscription.topic);
+    const { topic, qos } = subscription;
+    // Its messages are in the queue of the group.
+    if (isShared(topic)) this.shared?.kept(session, topic, qos);
+    else if (qos > 0) this.#tree.add(session.id, subscription);
+    else this.#tree.remove(session.id, topic);
   }
 }
 
@@ -305,12 +321,21 @@ function newSession(key: number, id: string, owner: Owner, seenMs: number): Sess
   return { key, id, owner, subscriptions: new Map(), ...connection, ...queue };
 }
 
+/** A message in flight: its id, event, place among the messages of that, bytes; of a group also who got it, as what. */
+type SentRow = [id: number, n: number, i: number, bytes: number, to?: string, messageId?: number];
+
+function rowOf([id, { n, i, bytes, to }]: [number, Sent]): SentRow {
+  return to === undefined ? [id, n, i, bytes] : [id, n, i, bytes, to.id, to.messageId];
+}
+
 /** Returns the session of a row, whose queue is not counted yet; it goes on after event `most` at the latest. */
 function sessionOf(row: Record<string, SQLOutputValue>, most: number): Session {
   const owner = { user: String(row.user), secret: row.secret as Uint8Array };
   const session = newSession(Number(row.key), String(row.id), owner, Number(row.seen));
-  for (const [id, n, i, bytes] of JSON.parse(String(row.sent)) as [number, number, number, number][])
-    if (n <= most) session.sent.set(id, { n, i, bytes });
+  for (const [id, n, i, bytes, to, messageId] of JSON.parse(String(row.sent)) as SentRow[]) {
+    const of = to === undefined || messageId === undefined ? {} : { to: { id: to, messageId } };
+    if (n <= most) session.sent.set(id, { n, i, bytes, ...of });
+  }
   session.expiry = row.expiry === null ? null : Number(row.expiry);
   session.place = Math.min(Number(row.place), most);
   session.recorded = session.place;

@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer';
 /** Reason codes of MQTT 5 for what breaks the protocol (§2.4). */
 const MALFORMED_PACKET = 0x81;
 export const PROTOCOL_ERROR = 0x82;
+const FILTER_INVALID = 0x8f;
 
 /** A packet that breaks the protocol: the connection must end (3.1.1 §4.8, 5 §4.13). The message says what is wrong. */
 export class Violation extends Error {
@@ -113,7 +114,11 @@ export function topicFilter(filter: string, what: string): string {
   const levels = filter.split('/');
   for (const [i, level] of levels.entries()) {
     if (!/[#+]/.test(level) || level === '+') continue;
-    if (level !== '#' || i < levels.length - 1) throw new Violation(`${what} has a wildcard that is not a whole level`);
+    if (level !== '#' || i < levels.length - 1) {
+      // 5 §4.8.2: in the name of a group it is not the form of the filter that is wrong.
+      const isName = i === 1 && levels[0] === '$share';
+      throw new Violation(`${what} has a wildcard that is not a whole level`, isName ? FILTER_INVALID : undefined);
+    }
   }
   return filter;
 }

@@ -34,10 +34,11 @@ export class MosquittoSub {
     username: string;
     password: string;
     topics: readonly string[];
+    version?: '311' | '5';
   }) {
-    const { port, clientId, username, password, topics } = options;
+    const { port, clientId, username, password, topics, version = '311' } = options;
     const login = ['-h', '127.0.0.1', '-p', String(port), '-i', clientId, '-u', username, '-P', password];
-    this.#args = [...login, '-c', '-q', '1', '-F', '%p', ...topics.flatMap((topic) => ['-t', topic])];
+    this.#args = [...login, '-V', version, '-c', '-q', '1', '-F', '%p', ...topics.flatMap((topic) => ['-t', topic])];
   }
 
   start(): void {

@@ -128,6 +128,8 @@ interface Setting extends Partial<BrokerOptions> {
   readonly records?: SessionRecords;
   /** The commands that the topic of a device has for a new subscription. */
   readonly waiting?: (topic: string) => readonly Publication[];
+  /** How long a command is still valid, s. */
+  readonly secondsLeft?: DeviceCommands['secondsLeft'];
   /** What waits for network servers, and whose it is. */
   readonly downlinks?: Pick<DeviceCommands, 'downlinks' | 'downlink'>;
   /** Secrets that differ from SECRET, by user name. */
@@ -173,6 +175,7 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
     publishFailing: (one: LoginsFailing) => void failing.push(one),
     commands: {
       isOver: () => false,
+      secondsLeft: setting.secondsLeft ?? (() => null),
       waiting,
       delivered: (ids: readonly string[]) => void delivered.push(...ids),
       ...downlinks,

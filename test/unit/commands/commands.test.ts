@@ -19,6 +19,7 @@ import {
   type ParameterSpec,
   type Profile,
 } from '../../../domain/index.ts';
+import { createCommandQueue } from '../../../events/index.ts';
 import { transact } from '../../../store/index.ts';
 import { openMigrated } from '../../kit/store/new-state.ts';
 import { serviceOf } from '../../kit/tickets/scene.ts';
@@ -111,6 +112,7 @@ function open() {
   });
   const at = (atMs: number) => ({ by: 'anna', atMs, name: `${++n}-0` });
   return {
+    db,
     reader: createCommandReader(db),
     desired,
     resent,
@@ -351,6 +353,25 @@ describe('downlinks - commands to LoRaWAN devices go to the network server of th
     state.answer(EUI, reference, 'done', 'x');
     expect(state.reader.get(EUI, sent.id)).toMatchObject({ state: 'acknowledged' });
     expect(state.reader.downlinks(null, 10)).toEqual([]);
+  });
+
+  test('what the broker sends says how many seconds a command is valid: whole ones, none once it is over', () => {
+    state.writer.said({ device: EUI, network: chirpstack }, 1);
+    const { topic, payload } = state.send(EUI, asked, 1_000).downlink!;
+    const dim = state.send('lamp-1', { validUntilMs: 61_000 }, 1_000);
+    let nowMs = 1_000;
+    const queue = createCommandQueue(state.db, { now: () => nowMs }, () => {});
+    const left = () => [
+      queue.secondsLeft(topic, payload),
+      queue.secondsLeft('devices/lamp-1/commands', JSON.stringify({ id: dim.id, validUntil: dim.validUntil })),
+    ];
+    expect(left()).toEqual([3_600, 60]);
+    nowMs = 60_500;
+    expect(left()).toEqual([3_541, 1]);
+    nowMs = 61_000;
+    expect(left()[1]).toBe(0);
+    expect(queue.secondsLeft('events/clock', payload)).toBeNull();
+    expect(queue.secondsLeft(topic, 'that of another')).toBeNull();
   });
 
   test('The Things Stack gets a push, with the parameters where its own codec makes the bytes', () => {

@@ -98,6 +98,29 @@ test('nodes - a client comes back on another node and goes on after what it has 
   expect(back.got('publish').every(({ retain }) => !retain)).toBe(true);
 });
 
+test('nodes - a group of shared subscriptions is not for several nodes: CONNACK and SUBACK say so', async () => {
+  const [x] = await two();
+  const client = await fiveLogin(x.port, 'admin', { properties: { sessionExpiryInterval: 600 } });
+  expect(client.got('connack')[0]!.properties!.sharedSubscriptionAvailable).toBe(false);
+  expect(await subscribe(client, '$share/g/events/#', 'events/#')).toEqual([0x9e, 1]);
+  cluster.publish(1);
+  await until(() => payloads(client).length === 1, 'the event, once');
+});
+
+test('nodes - a folder whose sessions had groups goes on without them as the first node of a cluster', async () => {
+  const alone = await startBroker();
+  const client = await keptSession(alone, 'admin');
+  await subscribe(client, '$share/g/events/#', 'events/#');
+  await leave(alone, client);
+  await alone.stop();
+  const node = await cluster.start('x', { dir: alone.dir, outbox: alone.outbox });
+  await until(() => changes().some((one) => one.do === 'subscribe'), 'the session in the log');
+  expect(changes().filter((one) => one.do === 'begin')).toHaveLength(1);
+  const back = await keptSession(node, 'admin');
+  cluster.publish(1);
+  await until(() => payloads(back).length === 1, 'the event, once');
+});
+
 test('nodes - a session moves with every record that the other node wrote, however far behind this one is', async () => {
   const [x, y] = await two();
   y.view.sees = cluster.log.head;
