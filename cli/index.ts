@@ -43,7 +43,7 @@ async function runNamed(argv: readonly string[], environment: NodeJS.ProcessEnv)
       `${name}: write one of ${Object.keys(node.commands).join(', ')} (lamppost ${name} --help)`,
     );
   }
-  return node.run(read(name, node, rest), environment);
+  return node.run(read(name, node, rest, await settingsOf(node)), environment);
 }
 
 const VERSION: readonly string[] = ['version', '--version', '-V', '-v'];
@@ -65,16 +65,23 @@ function find(argv: readonly string[]): Found {
 }
 
 function unknown({ commands }: Group, path: readonly string[]): LamppostError {
-  const names = Object.keys(commands);
-  const near = suggest(path.at(-1)!, names) || `; known: ${names.join(', ')}`;
-  const group = path.slice(0, -1).join(' ');
-  const help = ['lamppost', group, '--help'].filter(Boolean).join(' ');
-  return new LamppostError('config', `unknown command "${path.join(' ')}"${near} (${help})`);
+  const last = path.at(-1)!;
+  const group = path.slice(0, -1);
+  const isFlag = last.startsWith('-');
+  const flags = group.length === 0 ? ['--help', '--version'] : ['--help'];
+  const names = isFlag ? flags : Object.keys(commands);
+  const near = suggest(last, names) || `; known: ${names.join(', ')}`;
+  const help = ['lamppost', ...group, '--help'].join(' ');
+  const what = isFlag ? `unknown flag "${last}"` : `unknown command "${path.join(' ')}"`;
+  return new LamppostError('config', `${what}${near} (${help})`);
 }
 
+/** The names of the settings that a command takes as flags. */
+const settingsOf = async (node: Command | Group): Promise<readonly string[]> =>
+  'settings' in node ? (await import('../app/index.ts')).SETTINGS : [];
+
 async function printHelp(path: readonly string[], node: Command | Group): Promise<number> {
-  const settings = 'settings' in node ? (await import('../app/index.ts')).SETTINGS : [];
-  console.log(helpOf(path, node, settings));
+  console.log(helpOf(path, node, await settingsOf(node)));
   return 0;
 }
 

@@ -95,17 +95,29 @@ export function asksForHelp(argv: readonly string[]): boolean {
   return argv.slice(0, end === -1 ? argv.length : end).some((one) => one === '--help' || one === '-h');
 }
 
-/** Checks a command line. Throws `config` with a sentence on the first mistake, and what would be right. */
-export function read(path: string, { args = '', flags, settings, raw }: Command, argv: readonly string[]): Given {
+/** A setting as a flag of a command that takes all of them. */
+const SETTING = text('VALUE', 'a setting');
+
+/**
+ * Checks a command line. `settings`: names of all settings, each a flag, too, of a command that takes them. Throws
+ * `config` with a sentence on the first mistake, and what would be right.
+ */
+export function read(
+  path: string,
+  { args = '', flags: own, raw }: Command,
+  argv: readonly string[],
+  settings: readonly string[] = [],
+): Given {
   if (raw) return { args: argv, flags: {}, settings: {} };
-  const { rest, found } = settings ? splitSettings(path, flags, argv) : { rest: argv, found: {} };
+  const ofSettings = new Map(settings.flatMap((name) => flagsOf(name).map((one) => [one, name] as const)));
+  const flags = { ...Object.fromEntries([...ofSettings.keys()].map((name) => [name, SETTING])), ...own };
   const options = Object.fromEntries(
     Object.entries(flags).map(([name, { kind }]) => [
       name,
       { type: kind === 'switch' ? 'boolean' : 'string' } as const,
     ]),
   );
-  const { tokens } = parseArgs({ args: [...rest], options, strict: false, allowPositionals: true, tokens: true });
+  const { tokens } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true });
   const positionals: string[] = [];
   const written = new Map<string, (string | true)[]>();
   for (const token of tokens) {
@@ -116,8 +128,15 @@ export function read(path: string, { args = '', flags, settings, raw }: Command,
   }
   checkArgs(path, args, positionals);
   checkNeeded(path, flags, written);
-  const values = Object.entries(flags).map(([name, one]) => [name, typed(path, name, one, written.get(name))]);
-  return { args: positionals, flags: Object.fromEntries(values) as Values<Flags>, settings: found };
+  const values = Object.entries(own).map(([name, one]) => [name, typed(path, name, one, written.get(name))]);
+  const found = [...written].flatMap(([name, all]) => {
+    const setting = Object.hasOwn(own, name) ? undefined : ofSettings.get(name);
+    return setting === undefined ? [] : [[setting, String(all.at(-1))] as const];
+  });
+  return {
+    ...{ args: positionals, flags: Object.fromEntries(values) as Values<Flags> },
+    settings: Object.fromEntries(found),
+  };
 }
 
 const fault = (path: string, message: string) =>
@@ -188,35 +207,15 @@ function checkArgs(path: string, args: string, found: readonly string[]): void {
   throw fault(path, `"${found[wanted.length]}" is too much: lamppost ${[path, ...wanted].join(' ')}`);
 }
 
-/** Takes the settings out of a command line: each flag that the command does not have itself. */
-function splitSettings(path: string, flags: Flags, argv: readonly string[]) {
-  const rest: string[] = [];
-  const found: Record<string, string> = {};
-  for (let i = 0; i < argv.length; i++) {
-    const [, name, inline] = /^--([a-z0-9-]+)(?:=([\s\S]*))?$/.exec(argv[i]!) ?? [];
-    if (name === undefined || Object.hasOwn(flags, name)) {
-      rest.push(argv[i]!);
-      const takesNext = name !== undefined && inline === undefined && flags[name]!.kind !== 'switch';
-      if (takesNext && i + 1 < argv.length) rest.push(argv[++i]!);
-      continue;
-    }
-    const value = inline ?? argv[++i];
-    if (value === undefined) throw fault(path, `--${name} needs a value`);
-    found[settingOf(name)] = value;
-  }
-  return { rest, found };
-}
-
 const SHORT: readonly string[] = ['DATA', 'CITY', 'ADMIN_KEY'];
 
-/** The variable of a flag. */
-function settingOf(name: string): string {
-  const upper = name.replaceAll('-', '_').toUpperCase();
-  return SHORT.includes(upper) ? `LAMPPOST_${upper}` : upper;
+const hyphened = (name: string) => name.replaceAll('_', '-').toLowerCase();
+
+/** The names of the flags of a setting: the short one first, where there is one, and that of its whole name. */
+function flagsOf(setting: string): string[] {
+  const bare = setting.replace(/^LAMPPOST_/, '');
+  return (SHORT.includes(bare) ? [bare, setting] : [setting]).map(hyphened);
 }
 
-/** The flag of a variable: the short one where there is one. */
-export function flagOf(setting: string): string {
-  const bare = setting.replace(/^LAMPPOST_/, '');
-  return `--${(SHORT.includes(bare) ? bare : setting).replaceAll('_', '-').toLowerCase()}`;
-}
+/** The flag of a setting: the short one where there is one. */
+export const flagOf = (setting: string) => `--${flagsOf(setting)[0]}`;
