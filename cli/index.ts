@@ -43,7 +43,7 @@ async function runNamed(argv: readonly string[], environment: NodeJS.ProcessEnv)
       `${name}: write one of ${Object.keys(node.commands).join(', ')} (lamppost ${name} --help)`,
     );
   }
-  return node.run(read(name, node, rest, await settingsOf(node)), environment);
+  return node.run(read(name, node, rest), environment);
 }
 
 const VERSION: readonly string[] = ['version', '--version', '-V', '-v'];
@@ -76,12 +76,9 @@ function unknown({ commands }: Group, path: readonly string[]): LamppostError {
   return new LamppostError('config', `${what}${near} (${help})`);
 }
 
-/** The names of the settings that a command takes as flags. */
-const settingsOf = async (node: Command | Group): Promise<readonly string[]> =>
-  'settings' in node ? (await import('../app/index.ts')).SETTINGS : [];
-
 async function printHelp(path: readonly string[], node: Command | Group): Promise<number> {
-  console.log(helpOf(path, node, await settingsOf(node)));
+  const settings = 'settings' in node ? (await import('../app/index.ts')).SETTINGS : [];
+  console.log(helpOf(path, node, settings));
   return 0;
 }
 

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { LamppostError, suggest } from '../domain/index.ts';
+import { LamppostError, nearest, suggest } from '../domain/index.ts';
 
 interface Described {
   /** Whether the command cannot do without it. */
@@ -98,18 +98,10 @@ export function asksForHelp(argv: readonly string[]): boolean {
 /** A setting as a flag of a command that takes all of them. */
 const SETTING = text('VALUE', 'a setting');
 
-/**
- * Checks a command line. `settings`: names of all settings, each a flag, too, of a command that takes them. Throws
- * `config` with a sentence on the first mistake, and what would be right.
- */
-export function read(
-  path: string,
-  { args = '', flags: own, raw }: Command,
-  argv: readonly string[],
-  settings: readonly string[] = [],
-): Given {
+/** Checks a command line. Throws `config` with a sentence on the first mistake, and what would be right. */
+export function read(path: string, { args = '', flags: own, settings, raw }: Command, argv: readonly string[]): Given {
   if (raw) return { args: argv, flags: {}, settings: {} };
-  const ofSettings = new Map(settings.flatMap((name) => flagsOf(name).map((one) => [one, name] as const)));
+  const ofSettings = settings ? settingsIn(path, own, argv) : new Map<string, string>();
   const flags = { ...Object.fromEntries([...ofSettings.keys()].map((name) => [name, SETTING])), ...own };
   const options = Object.fromEntries(
     Object.entries(flags).map(([name, { kind }]) => [
@@ -207,15 +199,33 @@ function checkArgs(path: string, args: string, found: readonly string[]): void {
   throw fault(path, `"${found[wanted.length]}" is too much: lamppost ${[path, ...wanted].join(' ')}`);
 }
 
+/**
+ * Returns the settings of a command line, by the names of their flags: each flag that the command does not have itself.
+ * Whether there is such a setting is said where all their mistakes are listed. Throws where a flag of the command was
+ * meant.
+ */
+function settingsIn(path: string, own: Flags, argv: readonly string[]): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const one of argv) {
+    const [, name] = /^--([a-z0-9-]+)(?:=|$)/.exec(one) ?? [];
+    if (name === undefined || Object.hasOwn(own, name)) continue;
+    const meant = nearest(name, Object.keys(own));
+    if (meant !== null) throw fault(path, `unknown flag "--${name}": did you mean "--${meant}"?`);
+    found.set(name, settingOf(name));
+  }
+  return found;
+}
+
 const SHORT: readonly string[] = ['DATA', 'CITY', 'ADMIN_KEY'];
 
-const hyphened = (name: string) => name.replaceAll('_', '-').toLowerCase();
-
-/** The names of the flags of a setting: the short one first, where there is one, and that of its whole name. */
-function flagsOf(setting: string): string[] {
-  const bare = setting.replace(/^LAMPPOST_/, '');
-  return (SHORT.includes(bare) ? [bare, setting] : [setting]).map(hyphened);
+/** The setting of a flag. */
+function settingOf(name: string): string {
+  const upper = name.replaceAll('-', '_').toUpperCase();
+  return SHORT.includes(upper) ? `LAMPPOST_${upper}` : upper;
 }
 
 /** The flag of a setting: the short one where there is one. */
-export const flagOf = (setting: string) => `--${flagsOf(setting)[0]}`;
+export function flagOf(setting: string): string {
+  const bare = setting.replace(/^LAMPPOST_/, '');
+  return `--${(SHORT.includes(bare) ? bare : setting).replaceAll('_', '-').toLowerCase()}`;
+}
