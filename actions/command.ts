@@ -28,6 +28,7 @@ import {
 } from '../registry/index.ts';
 import {
   type ActionRequest,
+  FROM_NOW,
   type Request,
   requireReach,
   type Silence,
@@ -162,7 +163,9 @@ export function carryOut(command: Command, actor: Requester, place: Place, on: A
       return ofTicket(tickets.split({ ...command, actor }));
     case 'silence.add': {
       const { do: _, ...wanted } = command;
-      const silence = { ...wanted, id: `s-${place.name}`, author: requesterId(actor), createdAt: isoOf(place.atMs) };
+      const createdAt = isoOf(place.atMs);
+      const startsAt = wanted.startsAt === FROM_NOW ? createdAt : wanted.startsAt;
+      const silence = { ...wanted, startsAt, id: `s-${place.name}`, author: requesterId(actor), createdAt };
       tickets.silence(silence, actor);
       return { value: silence, changes: [], target: `silence ${silence.id}` };
     }

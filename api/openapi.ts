@@ -1,6 +1,7 @@
 import type { SwaggerTransform } from '@fastify/swagger';
 import type { FastifyContextConfig } from 'fastify';
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { z } from 'zod';
 import { KEY_ROLES, ROLES } from '../domain/index.ts';
 import { plainly } from '../events/index.ts';
 import packaged from '../package.json' with { type: 'json' };
@@ -17,12 +18,30 @@ const PROBLEM = {
 
 type Routed = Parameters<SwaggerTransform>[0];
 
-/** Adds to a route's schema who may call it, and that errors are problems, unless the schema says otherwise. */
-function described({ schema, ...rest }: Routed): ReturnType<SwaggerTransform> {
+/** The actions that are refused where `If-Match` names another version than that of the one in the path. */
+const VERSIONED: ReadonlySet<string> = new Set([
+  ...['devices', 'keys', 'users'].map((name) => `PATCH /api/v1/${name}/:id`),
+  ...['PUT', 'DELETE'].map((method) => `${method} /api/v1/rules/:id`),
+  ...['PUT', 'PATCH'].map((method) => `${method} /api/v1/devices/:id/desired`),
+  ...[':action', 'parts', 'run-command'].map((action) => `POST /api/v1/tickets/:id/${action}`),
+]);
+const KEYED = { 'Idempotency-Key': z.string().min(1).max(255).optional() };
+const OnVersion = z.object({ ...KEYED, 'If-Match': z.string().optional() });
+const Keyed = z.object(KEYED);
+
+/** The headers of a route that only some have; these are read from the request, not checked by a schema. */
+function headersOf({ route }: Routed): { readonly headers?: z.ZodType } {
+  if (route.config?.audited !== 'action') return {};
+  return { headers: VERSIONED.has(`${route.method} ${route.url}`) ? OnVersion : Keyed };
+}
+
+/** Adds to a route's schema who may call it, its headers, and that errors are problems, where it does not say these. */
+function described(routed: Routed): ReturnType<SwaggerTransform> {
+  const { schema, ...rest } = routed;
   if (schema === undefined || schema.hide) return transform({ schema, ...rest });
   const who = whoMay(rest.route.config?.permission ?? 'any');
   const response = { default: PROBLEM, ...(schema.response as object | undefined) };
-  return transform({ schema: { ...who, ...schema, response }, ...rest });
+  return transform({ schema: { ...who, ...headersOf(routed), ...schema, response }, ...rest });
 }
 
 function whoMay(permission: NonNullable<FastifyContextConfig['permission']>) {

@@ -75,6 +75,15 @@ const PARAMETERS: Readonly<Record<string, readonly [description: string, example
   updated_before: ['Changed before then', '2026-06-30T00:00:00Z'],
 };
 
+/** Of headers. */
+const HEADERS: Readonly<Record<string, readonly [words: string, example: string]>> = {
+  'Idempotency-Key': [
+    'A name of your own for this request: sent again with it, the request is done once',
+    '8e03978e-40d5-43dd-bc93-6894a57f9324',
+  ],
+  'If-Match': ['The version that you saw, of an `ETag`; refused (412) where it is another one now', '"3"'],
+};
+
 interface Parameter {
   readonly name: string;
   readonly in: string;
@@ -127,7 +136,7 @@ function withExample(requestBody: Operation['requestBody'], example: unknown) {
 }
 
 function wordsFor(one: Parameter): Parameter {
-  const [words, usual] = PARAMETERS[one.name] ?? [`The ${one.name}`, one.name];
+  const [words, usual] = PARAMETERS[one.name] ?? HEADERS[one.name] ?? [`The ${one.name}`, one.name];
   return { ...one, description: one.description ?? words, ...{ example: exampleOf(one.schema ?? {}, usual) } };
 }
 

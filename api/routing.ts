@@ -31,8 +31,9 @@ export function followRoutes(app: FastifyInstance): Routes {
     const isList = OPEN_LISTS.test(route.url) && route.method !== 'POST';
     if (isList || OURS.test(route.url)) refuseUnknown(route);
     if (!/[:*]/.test(route.url)) addresses.add(route.url);
-    const path = route.url.replace(/[.]/g, '\\.').replace(/:\w+/g, '[^/]+');
-    if (!/[(*]/.test(path)) routes.push({ matches: new RegExp(`^${path}$`), methods: [route.method].flat() });
+    // A parameter may have an expression of its own: `:format(^(?:xml|json)$)`.
+    const path = route.url.replace(/[.]/g, '\\.').replace(/:\w+(?:\(\^(.*?)\$\))?/g, (_, own: string = '[^/]+') => own);
+    if (!path.includes('*')) routes.push({ matches: new RegExp(`^${path}$`), methods: [route.method].flat() });
   });
   return {
     methodsOf: (path) =>

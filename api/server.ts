@@ -58,7 +58,7 @@ import { ticketRoutes } from './routes/tickets.ts';
 import { trialRoutes } from './routes/trials.ts';
 import { userRoutes } from './routes/users.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
-import { followRoutes } from './routing.ts';
+import { followRoutes, type Routes } from './routing.ts';
 import { createStreams, type StreamOptions, type Streams } from './streams.ts';
 
 /** Where the API listens (port 0: any free one), and how its streams behave. */
@@ -104,7 +104,7 @@ export function createApi(services: ApiDeps, options: ApiOptions): Api {
     people: endingSessions(services.people, streams),
   };
   const connections = createConnections(edge.connections, edge.proxies, () => refusals.count('connections'));
-  const app = serverOf(deps, { options: edge, connections, cookies });
+  const { app, routes } = serverOf(deps, { options: edge, connections, cookies });
   const requests = trackRequests(app);
   let started = false;
   let secure: SecureListener | null = null;
@@ -113,7 +113,7 @@ export function createApi(services: ApiDeps, options: ApiOptions): Api {
     async start() {
       await app.register(swagger, OPENAPI);
       await app.register(async (scope) =>
-        addRoutes(scope.withTypeProvider<SchemaTypes>(), deps, { streams, options, edge, cookies }),
+        addRoutes(scope.withTypeProvider<SchemaTypes>(), deps, { streams, options, edge, cookies, routes }),
       );
       const { acceptWebSocket } = deps;
       const sockets = acceptWebSockets(app.server, { ...edge, connections, refusals, acceptWebSocket });
@@ -172,7 +172,10 @@ interface Edge {
 }
 
 /** Fastify with what all routes share: keys, bounds, validation, errors and headers. */
-function serverOf(deps: ApiDeps, { options, connections, cookies }: Edge): App {
+function serverOf(
+  deps: ApiDeps,
+  { options, connections, cookies }: Edge,
+): { readonly app: App; readonly routes: Routes } {
   const { log, keys, people, clock, refusals, city } = deps;
   const { timeouts, proxies, https } = options;
   const server = Fastify({
@@ -200,7 +203,8 @@ function serverOf(deps: ApiDeps, { options, connections, cookies }: Edge): App {
   server.setValidatorCompiler(validate);
   // Responses leave as they are: the compiler and the tests hold the routes to their schemas.
   server.setSerializerCompiler(() => JSON.stringify);
-  respondWithProblems(server, followRoutes(server));
+  const routes = followRoutes(server);
+  respondWithProblems(server, routes);
   const sharing = () => city().publication.shared;
   const { signIn } = people;
   protect(server, { clock, keys, signIn, cookies, sharing, connections, refusals }, options);
@@ -212,7 +216,7 @@ function serverOf(deps: ApiDeps, { options, connections, cookies }: Edge): App {
     if (ageMs !== null) reply.header('age', Math.round(ageMs / SECOND_MS));
   });
   compressResponses(server);
-  return server.withTypeProvider<SchemaTypes>();
+  return { app: server.withTypeProvider<SchemaTypes>(), routes };
 }
 
 const setBelow = () => () => {
@@ -261,16 +265,17 @@ interface More {
   readonly options: ApiOptions;
   readonly edge: EdgeOptions;
   readonly cookies: Cookies;
+  readonly routes: Routes;
 }
 
-function addRoutes(app: App, deps: ApiDeps, { streams, options, edge, cookies }: More): void {
+function addRoutes(app: App, deps: ApiDeps, { streams, options, edge, cookies, routes }: More): void {
   bindToDepartments(app, deps);
   auditRequests(app, deps.audit);
   for (const add of RESOURCES) add(app, deps);
   signInRoutes(app, deps, { cookies, publicOrigin: edge.publicOrigin });
   sessionRoutes(app, deps, cookies);
   eventRoutes(app, deps, streams);
-  open311Routes(app, deps, options.citizens);
+  open311Routes(app, deps, { ...options.citizens, methodsOf: routes.methodsOf });
 }
 
 /** What ends the sessions of a person who changes. */

@@ -198,6 +198,8 @@ const Settings = z.object({
 
 /** The names of all settings. */
 export const SETTINGS: readonly string[] = Object.keys(Settings.shape);
+/** What the settings are that are absent; of those that are not in it, another rule says it. */
+export const DEFAULTS: Readonly<Record<string, unknown>> = Object.freeze(Settings.parse({}));
 
 /** What strangers and keys may use of HTTP, where a setting says it. */
 function edgeOf(s: z.infer<typeof Settings>): Partial<EdgeOptions> {

@@ -24,8 +24,8 @@ export interface MetricSources {
   openTickets(): number;
   devices(): number;
   notifications(): Promise<{ waiting: number; enabled: number; disabled: number }>;
-  /** When the newest backup began, epoch ms; 0 where there is none. */
-  newestBackupMs(): number;
+  /** When the newest backup began, epoch ms; 0 where there is none, null where that is not known yet. */
+  newestBackupMs(): number | null;
   memory(): Promise<readonly ThreadMemory[]>;
   /** Requests, connections and streams that HTTP refused since the start, by reason. */
   httpRefused(): Readonly<Record<string, number>>;
@@ -81,7 +81,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   const refused = makers.total('http_refused', refusals, 'reason');
   const backup = gauge(
     'newest_backup_timestamp_seconds',
-    'When the newest complete backup in the folder of backups began; 0: none',
+    'When the newest complete backup in the folder of backups began; 0: none; no sample: the folder is being read',
   );
   const aside = gauge('file_set_aside', 'Damaged files that this start moved aside and made anew', 'file');
   aside(Object.fromEntries(sources.setAside.map((file) => [file, 1])));
@@ -123,14 +123,15 @@ export function createMetrics(sources: MetricSources): Metrics {
       receivers({ enabled: notifications.enabled, disabled: notifications.disabled });
       devices(sources.devices());
       refused(sources.httpRefused());
-      backup(sources.newestBackupMs() / 1_000);
+      const newestBackupMs = sources.newestBackupMs();
+      backup(newestBackupMs === null ? null : newestBackupMs / 1_000);
       return (await register.metrics()) + acknowledgedText(broker.acknowledged);
     },
   };
 }
 
-/** Sets all samples of a metric: its only one, or those by the values of its label. */
-type Setter = (values: number | Readonly<Record<string, number>>) => void;
+/** Sets all samples of a metric: its only one, or those by the values of its label; null: there is no sample. */
+type Setter = (values: number | null | Readonly<Record<string, number>>) => void;
 
 type Maker = (name: string, help: string, label?: string) => Setter;
 
@@ -142,10 +143,15 @@ function makersIn(register: Registry) {
     registers: [register],
   });
   const setter =
-    (metric: { reset(): void }, set: (labels: Record<string, string>, value: number) => void, label = ''): Setter =>
+    (
+      metric: { reset(): void; remove(): void },
+      set: (labels: Record<string, string>, value: number) => void,
+      label = '',
+    ): Setter =>
     (values) => {
       metric.reset();
-      if (typeof values === 'number') set({}, values);
+      if (values === null) metric.remove();
+      else if (typeof values === 'number') set({}, values);
       else for (const [name, value] of Object.entries(values)) set({ [label]: name }, value);
     };
   const gauge: Maker = (name, help, label) => {

@@ -24,10 +24,11 @@ export class Client {
 
   /**
    * Sends a request, with `body` as JSON, and returns the response, whatever its status. Throws `config` where the URL
-   * is not valid, `busy` where no server responds, and the signal's reason when it aborts.
+   * or the key is not valid, `busy` where no server responds, and the signal's reason when it aborts.
    */
   async send(method: string, path: string, { body, bytes, accept, signal }: Init = {}): Promise<Response> {
     checkUrl(this.#url);
+    checkKey(this.#key, this.#keyFrom);
     const headers: Record<string, string> = this.#key === '' ? {} : { authorization: `Bearer ${this.#key}` };
     if (body !== undefined) headers['content-type'] = 'application/json';
     if (accept !== undefined) headers.accept = accept;
@@ -102,6 +103,12 @@ function checkUrl(text: string): void {
   if (is !== null) throw new LamppostError('config', `--url, LAMPPOST_URL: "${text}" has a path; write ${url!.origin}`);
 }
 
+/** Throws `config` where a key has what no key has, and no header of HTTP takes. */
+function checkKey(key: string, from: string): void {
+  if (/[^\x21-\x7e]/.test(key))
+    throw new LamppostError('config', `${from}: this is no key: keys have neither spaces nor letters beyond ASCII`);
+}
+
 /** Returns why a request got no response. */
 function whyOf({ cause, message }: Error & { cause?: unknown }): string {
   const why = (cause as Error | undefined)?.message || message;
@@ -132,16 +139,29 @@ export function clientOf(where: Where, environment: NodeJS.ProcessEnv): Client {
   return new Client(api, key, from);
 }
 
-/** Returns the address of the server, the key, and where the key was found. */
-export function loginFor(where: Where, environment: NodeJS.ProcessEnv) {
-  const api = urlOf(where, environment);
-  const { LAMPPOST_URL, LAMPPOST_KEY, LAMPPOST_ADMIN_KEY } = environment;
+/** A key, and where it was found. */
+export interface FoundKey {
+  readonly key: string;
+  readonly from: string;
+}
+
+/** Returns the key that a command was given by `--key` or LAMPPOST_KEY; null where it was given none. */
+export function givenKey({ key }: Where, { LAMPPOST_KEY }: NodeJS.ProcessEnv): FoundKey | null {
   // A key that was copied may end with the line.
-  if (where.key !== undefined) return { api, key: where.key.trim(), from: '--key' };
-  if (LAMPPOST_KEY) return { api, key: LAMPPOST_KEY.trim(), from: 'LAMPPOST_KEY' };
+  if (key !== undefined) return { key: key.trim(), from: '--key' };
+  return LAMPPOST_KEY ? { key: LAMPPOST_KEY.trim(), from: 'LAMPPOST_KEY' } : null;
+}
+
+/** Returns the address of the server, the key, and where the key was found. */
+export function loginFor(where: Where, environment: NodeJS.ProcessEnv): FoundKey & { readonly api: string } {
+  const api = urlOf(where, environment);
+  const given = givenKey(where, environment);
+  if (given !== null) return { api, ...given };
+  const { LAMPPOST_URL, LAMPPOST_ADMIN_KEY } = environment;
   // It is the key of this machine's server, not of one that somebody logged in to elsewhere.
   const isNamed = where.url !== undefined || Boolean(LAMPPOST_URL);
-  if (LAMPPOST_ADMIN_KEY && (isNamed || readLogin(environment) === null))
+  const hasAdminKey = LAMPPOST_ADMIN_KEY && LAMPPOST_ADMIN_KEY !== 'off';
+  if (hasAdminKey && (isNamed || readLogin(environment) === null))
     return { api, key: LAMPPOST_ADMIN_KEY.trim(), from: 'LAMPPOST_ADMIN_KEY' };
   const login = readLogin(environment);
   return login?.url === api ? { api, key: login.key, from: 'the saved login' } : { api, key: '', from: '--key' };

@@ -98,7 +98,7 @@ export const COMMANDS: Group = {
       run: async (...all) => (await import('./doctor.ts')).doctor(...all),
     }),
     login: command({
-      ...{ about: 'keeps the address of a server and a key for later commands', flags: flags.SERVER },
+      ...{ about: 'keeps the address of a server and a key for later commands', flags: flags.LOGIN },
       run: async (...all) => (await import('./sign-in.ts')).login(...all),
     }),
     logout: command({

@@ -17,7 +17,7 @@ import {
 import { inspectCluster } from '../cluster/index.ts';
 import { LamppostError } from '../domain/index.ts';
 import { MANIFEST, makeDataFolder } from '../store/index.ts';
-import { Client, clientOf, urlOf } from './client.ts';
+import { Client, loginFor, urlOf } from './client.ts';
 import type { DOCTOR } from './flags.ts';
 import { print } from './output.ts';
 import type { Given } from './spec.ts';
@@ -26,7 +26,7 @@ type Asking = Given<typeof DOCTOR>;
 
 /** One thing that was checked: a sentence on how it is, and whether that is well. */
 interface Checked {
-  readonly what: 'settings' | 'city' | 'cluster' | 'server';
+  readonly what: 'settings' | 'city' | 'cluster' | 'server' | 'keys';
   readonly well: boolean;
   readonly said: string;
 }
@@ -49,20 +49,22 @@ export async function doctor({ flags, settings }: Asking, environment: NodeJS.Pr
     ...(await checkCluster(config)),
   ];
   const url = urlOf(flags, given);
-  const client = clientOf({ url }, { ...environment, LAMPPOST_ADMIN_KEY: given.LAMPPOST_ADMIN_KEY });
+  const login = loginFor({ url }, { ...environment, LAMPPOST_ADMIN_KEY: given.LAMPPOST_ADMIN_KEY });
+  const client = new Client(url, login.key, login.from);
   const server = await check('server', () => describeServer(url));
   const seen = {
     ntp: await followsTime(),
     ...(server.well ? await look(client) : { clock: null, keys: null, people: null }),
   };
   const advice = config === null ? [] : adviceOn(config, seen, Date.now());
-  print(flags.json, { checks: [...checks, server], advice }, (found) => [
+  const unseen = server.well && seen.keys === null ? await whyUnseen(client, login.key !== '') : [];
+  const all = [...checks, server, ...unseen];
+  print(flags.json, { checks: all, advice }, (found) => [
     ...found.checks.map(({ said }) => said),
     ...advice.map(({ about, problem, todo }) => `${about}: ${problem}\n  ${todo}`),
-    ...(server.well && seen.keys === null ? ['keys: not looked at; set LAMPPOST_KEY to a key that may read them'] : []),
   ]);
   if (!checks[0]!.well) return 2;
-  return [...checks, server].every(({ well }) => well) ? 0 : 1;
+  return all.every(({ well }) => well) ? 0 : 1;
 }
 
 /** Reads every file of a data folder or a backup. Returns 0 where nothing is wrong, 1 where something is. */
@@ -121,6 +123,15 @@ async function look(client: Client): Promise<Omit<Seen, 'ntp'>> {
 async function itemsOf<T>(client: Client, path: string): Promise<readonly T[] | null> {
   const response = await client.send('GET', path);
   return response.ok ? ((await response.json()) as { items: T[] }).items : null;
+}
+
+/** Says why keys and people could not be looked at: there is no key, a wrong one, or one that may not read them. */
+async function whyUnseen(client: Client, isGiven: boolean): Promise<Checked[]> {
+  const response = await client.send('GET', '/api/v1/keys');
+  if (response.ok) return [];
+  const why = client.problem(await response.text(), response.status).message;
+  const said = `keys: not looked at; set LAMPPOST_KEY to a key that may read them: ${why}`;
+  return [{ what: 'keys', well: !(isGiven && response.status === 401), said }];
 }
 
 async function describeCity(folder: string, config: Config | null): Promise<string> {

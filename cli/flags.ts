@@ -70,6 +70,11 @@ export const IMPORT_READINGS = {
   train: flag('let anomalies and forecasts learn from them; nothing fires'),
   ...PROGRESS,
 };
+export const LOGIN = {
+  url: text('URL', 'the server (LAMPPOST_URL, the saved login, http://127.0.0.1:8080)'),
+  key: text('KEY', 'the key to keep (LAMPPOST_KEY; absent: it is asked for, or the first line of standard input)'),
+  json: flag('print JSON'),
+};
 export const REBUILD = { ...DATA, ...BACKUP, ...JSON_FLAG, ...PROGRESS };
 export const REPAIR = {
   ...{ ...DATA, ...BACKUP },

@@ -65,11 +65,15 @@ function find(argv: readonly string[]): Found {
 }
 
 function unknown({ commands }: Group, path: readonly string[]): LamppostError {
-  const names = Object.keys(commands);
-  const near = suggest(path.at(-1)!, names) || `; known: ${names.join(', ')}`;
-  const group = path.slice(0, -1).join(' ');
-  const help = ['lamppost', group, '--help'].filter(Boolean).join(' ');
-  return new LamppostError('config', `unknown command "${path.join(' ')}"${near} (${help})`);
+  const last = path.at(-1)!;
+  const group = path.slice(0, -1);
+  const isFlag = last.startsWith('-');
+  const flags = group.length === 0 ? ['--help', '--version'] : ['--help'];
+  const names = isFlag ? flags : Object.keys(commands);
+  const near = suggest(last, names) || `; known: ${names.join(', ')}`;
+  const help = ['lamppost', ...group, '--help'].join(' ');
+  const what = isFlag ? `unknown flag "${last}"` : `unknown command "${path.join(' ')}"`;
+  return new LamppostError('config', `${what}${near} (${help})`);
 }
 
 async function printHelp(path: readonly string[], node: Command | Group): Promise<number> {

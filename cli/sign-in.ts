@@ -4,8 +4,8 @@ import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { LamppostError } from '../domain/index.ts';
 import { makeFolder } from '../store/index.ts';
-import { Client, urlOf } from './client.ts';
-import type { SERVER } from './flags.ts';
+import { Client, givenKey, urlOf } from './client.ts';
+import type { LOGIN } from './flags.ts';
 import { forgetLogin, type Login, pathOfLogin } from './login.ts';
 import { print } from './output.ts';
 import type { Given } from './spec.ts';
@@ -17,11 +17,11 @@ interface Me {
 }
 
 /** `login`: checks a key against a server and keeps both for later commands. */
-export async function login({ flags }: Given<typeof SERVER>, environment: NodeJS.ProcessEnv): Promise<number> {
+export async function login({ flags }: Given<typeof LOGIN>, environment: NodeJS.ProcessEnv): Promise<number> {
   const url = urlOf(flags, environment);
-  const key = flags.key ?? environment.LAMPPOST_KEY ?? (await askForKey(url));
+  const { key, from } = givenKey(flags, environment) ?? { key: await askForKey(url), from: 'standard input' };
   if (key === '') throw new LamppostError('config', 'login: write --key, or the key on standard input');
-  const me = await new Client(url, key).json<Me>('GET', '/auth/me');
+  const me = await new Client(url, key, from).json<Me>('GET', '/auth/me');
   const file = saveLogin({ url, key }, environment);
   print(flags.json, { url, file, ...me }, () => [`signed in at ${url} as ${me.name ?? me.id}; kept in ${file}`]);
   return 0;

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { LamppostError, suggest } from '../domain/index.ts';
+import { LamppostError, nearest, suggest } from '../domain/index.ts';
 
 interface Described {
   /** Whether the command cannot do without it. */
@@ -95,17 +95,21 @@ export function asksForHelp(argv: readonly string[]): boolean {
   return argv.slice(0, end === -1 ? argv.length : end).some((one) => one === '--help' || one === '-h');
 }
 
+/** A setting as a flag of a command that takes all of them. */
+const SETTING = text('VALUE', 'a setting');
+
 /** Checks a command line. Throws `config` with a sentence on the first mistake, and what would be right. */
-export function read(path: string, { args = '', flags, settings, raw }: Command, argv: readonly string[]): Given {
+export function read(path: string, { args = '', flags: own, settings, raw }: Command, argv: readonly string[]): Given {
   if (raw) return { args: argv, flags: {}, settings: {} };
-  const { rest, found } = settings ? splitSettings(path, flags, argv) : { rest: argv, found: {} };
+  const ofSettings = settings ? settingsIn(path, own, argv) : new Map<string, string>();
+  const flags = { ...Object.fromEntries([...ofSettings.keys()].map((name) => [name, SETTING])), ...own };
   const options = Object.fromEntries(
     Object.entries(flags).map(([name, { kind }]) => [
       name,
       { type: kind === 'switch' ? 'boolean' : 'string' } as const,
     ]),
   );
-  const { tokens } = parseArgs({ args: [...rest], options, strict: false, allowPositionals: true, tokens: true });
+  const { tokens } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true });
   const positionals: string[] = [];
   const written = new Map<string, (string | true)[]>();
   for (const token of tokens) {
@@ -116,8 +120,15 @@ export function read(path: string, { args = '', flags, settings, raw }: Command,
   }
   checkArgs(path, args, positionals);
   checkNeeded(path, flags, written);
-  const values = Object.entries(flags).map(([name, one]) => [name, typed(path, name, one, written.get(name))]);
-  return { args: positionals, flags: Object.fromEntries(values) as Values<Flags>, settings: found };
+  const values = Object.entries(own).map(([name, one]) => [name, typed(path, name, one, written.get(name))]);
+  const found = [...written].flatMap(([name, all]) => {
+    const setting = Object.hasOwn(own, name) ? undefined : ofSettings.get(name);
+    return setting === undefined ? [] : [[setting, String(all.at(-1))] as const];
+  });
+  return {
+    ...{ args: positionals, flags: Object.fromEntries(values) as Values<Flags> },
+    settings: Object.fromEntries(found),
+  };
 }
 
 const fault = (path: string, message: string) =>
@@ -188,34 +199,32 @@ function checkArgs(path: string, args: string, found: readonly string[]): void {
   throw fault(path, `"${found[wanted.length]}" is too much: lamppost ${[path, ...wanted].join(' ')}`);
 }
 
-/** Takes the settings out of a command line: each flag that the command does not have itself. */
-function splitSettings(path: string, flags: Flags, argv: readonly string[]) {
-  const rest: string[] = [];
-  const found: Record<string, string> = {};
-  for (let i = 0; i < argv.length; i++) {
-    const [, name, inline] = /^--([a-z0-9-]+)(?:=([\s\S]*))?$/.exec(argv[i]!) ?? [];
-    if (name === undefined || Object.hasOwn(flags, name)) {
-      rest.push(argv[i]!);
-      const takesNext = name !== undefined && inline === undefined && flags[name]!.kind !== 'switch';
-      if (takesNext && i + 1 < argv.length) rest.push(argv[++i]!);
-      continue;
-    }
-    const value = inline ?? argv[++i];
-    if (value === undefined) throw fault(path, `--${name} needs a value`);
-    found[settingOf(name)] = value;
+/**
+ * Returns the settings of a command line, by the names of their flags: each flag that the command does not have itself.
+ * Whether there is such a setting is said where all their mistakes are listed. Throws where a flag of the command was
+ * meant.
+ */
+function settingsIn(path: string, own: Flags, argv: readonly string[]): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const one of argv) {
+    const [, name] = /^--([a-z0-9-]+)(?:=|$)/.exec(one) ?? [];
+    if (name === undefined || Object.hasOwn(own, name)) continue;
+    const meant = nearest(name, Object.keys(own));
+    if (meant !== null) throw fault(path, `unknown flag "--${name}": did you mean "--${meant}"?`);
+    found.set(name, settingOf(name));
   }
-  return { rest, found };
+  return found;
 }
 
 const SHORT: readonly string[] = ['DATA', 'CITY', 'ADMIN_KEY'];
 
-/** The variable of a flag. */
+/** The setting of a flag. */
 function settingOf(name: string): string {
   const upper = name.replaceAll('-', '_').toUpperCase();
   return SHORT.includes(upper) ? `LAMPPOST_${upper}` : upper;
 }
 
-/** The flag of a variable: the short one where there is one. */
+/** The flag of a setting: the short one where there is one. */
 export function flagOf(setting: string): string {
   const bare = setting.replace(/^LAMPPOST_/, '');
   return `--${(SHORT.includes(bare) ? bare : setting).replaceAll('_', '-').toLowerCase()}`;

@@ -229,7 +229,7 @@ export {
   type QuarantineUsage,
   QuarantineUsageSchema,
 } from './ledger.ts';
-export { type Names, requireName, suggest, unknownName } from './names.ts';
+export { type Names, nearest, requireName, suggest, unknownName } from './names.ts';
 export { excessOf, MOST_LEVELS } from './nesting.ts';
 export {
   beyondScopes,

@@ -4,17 +4,23 @@ const MOST_LISTED = 20;
 /** No name is longer; a text that is longer is not compared with the names, and is not repeated as a whole. */
 const LONGEST_NAME = 256;
 
+/** Returns the known name that is closest to what was written; null where none is close. */
+export function nearest(written: string, known: Iterable<string>, lettersAMistake = 3): string | null {
+  const near = (written.length > LONGEST_NAME ? [] : [...known])
+    .map((name) => ({ name, edits: editsBetween(written.toLowerCase(), name.toLowerCase()) }))
+    .filter(({ name, edits }) => edits <= Math.max(1, Math.floor(name.length / lettersAMistake)))
+    .sort((a, b) => a.edits - b.edits)[0];
+  return near?.name ?? null;
+}
+
 /**
  * `: did you mean "pm25"?` where a known name is close to what was written; else the known names, if they are few; else
  * ''.
  */
 export function suggest(written: string, known: Iterable<string>, lettersAMistake = 3): string {
   const names = [...known];
-  const near = (written.length > LONGEST_NAME ? [] : names)
-    .map((name) => ({ name, edits: editsBetween(written.toLowerCase(), name.toLowerCase()) }))
-    .filter(({ name, edits }) => edits <= Math.max(1, Math.floor(name.length / lettersAMistake)))
-    .sort((a, b) => a.edits - b.edits)[0];
-  if (near !== undefined) return `: did you mean "${near.name}"?`;
+  const near = nearest(written, names, lettersAMistake);
+  if (near !== null) return `: did you mean "${near}"?`;
   return names.length > 0 && names.length <= MOST_LISTED ? `; known: ${names.join(', ')}` : '';
 }
 

@@ -42,9 +42,9 @@ export interface Backups {
   last(): BackupJob | null;
   /**
    * When the newest complete backup began, of those in the folder at the start and those since; epoch ms, 0 where there
-   * is none. Those of the start are known a moment after it.
+   * is none. Null until the folder has been read, a moment after the start.
    */
-  newestMs(): number;
+  newestMs(): number | null;
   /**
    * Makes a backup in the default folder and then deletes all but the newest `keep` there. Throws what `begin` throws,
    * and `disk` where the backup failed.
@@ -82,13 +82,14 @@ export function createBackups(deps: Deps): Backups {
 class BackupsOfProcess implements Backups {
   readonly #deps: Deps;
   #last: BackupJob | null = null;
-  #newestMs = 0;
+  #newestMs: number | null = null;
   #running: Promise<void> = Promise.resolve();
   #stopping = false;
 
   constructor(deps: Deps) {
     this.#deps = deps;
-    if (deps.folder !== null) void this.#noteNewest(deps.folder);
+    if (deps.folder === null) this.#newestMs = 0;
+    else void this.#noteNewest(deps.folder);
   }
 
   begin(path?: string): BackupJob {
@@ -120,7 +121,7 @@ class BackupsOfProcess implements Backups {
     return this.#last;
   }
 
-  newestMs(): number {
+  newestMs(): number | null {
     return this.#newestMs;
   }
 
@@ -139,11 +140,14 @@ class BackupsOfProcess implements Backups {
 
   async #noteNewest(folder: string): Promise<void> {
     const names = await readdir(folder).catch(() => []);
+    let newestMs = 0;
     for (const name of names.filter((one) => !one.endsWith('.part'))) {
       // No backup, or a damaged one: it is none that could be restored.
       const manifest = await readManifest(join(folder, name)).catch(() => null);
-      if (manifest !== null) this.#newestMs = Math.max(this.#newestMs, Date.parse(manifest.startedAt));
+      if (manifest !== null) newestMs = Math.max(newestMs, Date.parse(manifest.startedAt));
     }
+    // A backup may have ended meanwhile.
+    this.#newestMs = Math.max(this.#newestMs ?? 0, newestMs);
   }
 
   #now(): string {

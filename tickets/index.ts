@@ -44,7 +44,7 @@ export {
   type Silence,
   SilenceSchema,
 } from './silence-store.ts';
-export { createSilences, type Silences } from './silences.ts';
+export { createSilences, FROM_NOW, type Silences } from './silences.ts';
 export { createTicketStore, type TicketStore } from './store.ts';
 export {
   createWaitingReader,

@@ -3,6 +3,7 @@ import {
   type City,
   type Clock,
   type Device,
+  isoOf,
   LamppostError,
   type Page,
   requireName,
@@ -14,6 +15,12 @@ import { type ShownSilence, type Silence, type SilenceStore, silenceState } from
 
 /** What somebody says of a new silence. */
 export type WantedSilence = Omit<Silence, 'id' | 'author' | 'createdAt'>;
+
+/**
+ * The `startsAt` of a silence that starts when it is decided. A repeated request asks for the same then, whenever it
+ * comes; a node of an older version takes it as one that has started, too.
+ */
+export const FROM_NOW = isoOf(0);
 
 /** Reads silences, and checks, creates and ends them. `Caller` says who asks for it. */
 export interface Silences<Caller> {

@@ -26,7 +26,7 @@ export const FormatSchema = z.object({ format: z.enum(['xml', 'json']) });
 
 /** What is wrong with a request: the HTTP status, and what would be right. */
 export interface Fault {
-  readonly code: 400 | 403 | 404 | 429 | 500 | 503;
+  readonly code: 400 | 403 | 404 | 405 | 429 | 500 | 503;
   readonly description: string;
   /** Why, where the citizen can fix it: an element that GeoReport v2 does not have. */
   readonly reason?: ReportRefusal;

@@ -7,6 +7,7 @@ import type { ApiDeps, CitizenOptions } from '../deps.ts';
 import { STATUS } from '../problem.ts';
 import { OPEN311_RESPONSES } from '../responses/open311.ts';
 import type { App, SchemaTypes } from '../routes/routes.ts';
+import type { Routes } from '../routing.ts';
 import { definitionOf, discoveryOf, publicServices, serviceOf } from './documents.ts';
 import { FORM_LIMITS } from './form.ts';
 import {
@@ -33,7 +34,7 @@ const CSP = "default-src 'none'; sandbox";
 export function open311Routes(
   app: App,
   deps: Pick<ApiDeps, 'city' | 'clock' | 'citizens' | 'keys' | 'events'>,
-  options: CitizenOptions,
+  options: CitizenOptions & Pick<Routes, 'methodsOf'>,
 ): void {
   void app.register(
     async (scope) => {
@@ -44,9 +45,12 @@ export function open311Routes(
       // Apps in browsers may read and post too: nothing here uses cookies.
       scope.addHook('onRequest', async (_request, reply) => void reply.header('access-control-allow-origin', '*'));
       scope.setErrorHandler((error: FastifyError, request, reply) => refuse(reply, faultsOf(error, request, reply)));
-      scope.setNotFoundHandler((request, reply) =>
-        refuse(reply, [{ code: 404, description: `there is no ${request.method} ${request.url}` }]),
-      );
+      scope.setNotFoundHandler(({ method, url }, reply) => {
+        const allow = options.methodsOf(url.split('?')[0]!).join(', ');
+        if (allow === '') return refuse(reply, [{ code: 404, description: `there is no ${method} ${url}` }]);
+        const description = `${url} does not take ${method}; it takes ${allow}`;
+        return refuse(reply.header('allow', allow), [{ code: 405, description }]);
+      });
       const within = scope.withTypeProvider<SchemaTypes>() as App;
       discoveryRoutes(within, deps, options);
       serviceRoutes(within, deps);

@@ -9,7 +9,7 @@ import {
   type MatchKey,
   TagsSchema,
 } from '../../domain/index.ts';
-import { calendarOf } from '../../tickets/index.ts';
+import { calendarOf, FROM_NOW } from '../../tickets/index.ts';
 import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { SilenceResponse } from '../responses/tickets.ts';
@@ -164,7 +164,7 @@ export function silenceRoutes(app: App, deps: Pick<ApiDeps, 'silences' | 'clock'
     async (request, reply) => {
       const { matchers, startsAt, endsAt, calendar, comment } = request.body;
       refuseTooMany(silences);
-      const from = isoOf(startsAt ?? clock.now());
+      const from = startsAt === undefined ? FROM_NOW : isoOf(startsAt);
       const wanted = { matchers, startsAt: from, endsAt: isoOf(endsAt), calendar, comment };
       const made = await silences.add(wanted, callerOf(request));
       return reply.code(201).header('location', `/api/v1/silences/${made.id}`).send(made);

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { endsWithUs } from '../kit/children.ts';
 import { has } from '../kit/databases.ts';
 import { APART, type Fenced, fencedBlocks, PAGES, ROOT } from '../kit/documents.ts';
+import { runSketch } from '../kit/esp32.ts';
 import { BIN } from '../kit/server.ts';
 import { PATIENCE_MS } from '../kit/wait.ts';
 
@@ -207,3 +208,14 @@ describe.skipIf(!hasPrograms)('docs', () => {
     expect(failed, output).toEqual([]);
   });
 });
+
+test.skipIf(!has('g++'))(
+  'docs - the sketch of start.md compiles, publishes each minute and keeps its connection',
+  () => {
+    const [sketch] = fencedBlocks('docs/start.md').filter(({ language }) => language === 'cpp');
+    const [connected, ...published] = runSketch(sketch!.text, 200);
+    expect(connected).toBe('connect bin-1 bin-1');
+    const reading = 'devices/bin-1/readings {"metrics": {"fill": 46.0}}';
+    expect(published).toEqual([1_000, 61_000, 121_000, 181_000].map((ms) => `${ms} ${reading}`));
+  },
+);

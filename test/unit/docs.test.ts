@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { SETTINGS } from '../../app/config.ts';
+import { DEFAULTS, SETTINGS } from '../../app/config.ts';
 import { fencedBlocks } from '../kit/documents.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -85,11 +85,37 @@ test.each(CURRENT)('docs - every file and folder of ours that %s names exists', 
   expect(ours.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
 });
 
+test('docs - docs/README.md leads to every page', () => {
+  const text = read('docs/README.md');
+  const pages = below.filter((page) => /^docs\/[\w.-]+\.md$/.test(page) && page !== 'docs/README.md');
+  expect(pages.length).toBeGreaterThan(30);
+  expect(pages.filter((page) => !text.includes(`](${page.slice('docs/'.length)})`))).toEqual([]);
+});
+
 test('docs - settings.md has every setting, and no other', () => {
   const names = [...read('docs/settings.md').matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, cell]) =>
     cell!.split(', ').map((name) => name.replaceAll('`', '')),
   );
   expect(names.sort()).toEqual([...SETTINGS].sort());
+});
+
+/** `256 KiB`, `` `0.0.0.0` `` or `0: for ever` of the page as the value of a setting. */
+function defaultOf(cell: string): unknown {
+  const text = cell.split(': ')[0]!.replaceAll('`', '');
+  const [, number, unit] = /^(\d+)(?: ([KMG])iB)?$/.exec(text) ?? [];
+  if (number !== undefined) return Number(number) * 1_024 ** (unit === undefined ? 0 : ' KMG'.indexOf(unit));
+  return { true: true, false: false, none: '', empty: '' }[text] ?? text;
+}
+
+test('docs - settings.md has the defaults that the settings have', () => {
+  const rows = [...read('docs/settings.md').matchAll(/^\| (`.*?`) \| (.*?) \|/gm)];
+  const written = rows.flatMap(([, names, cells]) => {
+    const each = cells!.split(', ');
+    return names!.split(', ').map((name, i) => [name.replaceAll('`', ''), defaultOf(each[i] ?? each[0]!)] as const);
+  });
+  const checked = written.filter(([name]) => DEFAULTS[name] !== undefined);
+  expect(checked.length).toBeGreaterThan(40);
+  expect(Object.fromEntries(checked)).toEqual(DEFAULTS);
 });
 
 test.each(ADRS)('docs - %s has a status, a date and what was not taken', (page) => {

@@ -119,6 +119,23 @@ test('openapi - every operation has an id of its own, a description and errors; 
   }
 });
 
+test('openapi - what changes something takes an Idempotency-Key, and what has versions an If-Match', () => {
+  const headersOf = (method: string, path: string) =>
+    ((paths[path]![method] as Operation).parameters ?? [])
+      .filter((one) => (one as { in?: string }).in === 'header')
+      .map(({ name }) => name);
+  expect(headersOf('post', '/api/v1/silences')).toEqual(['Idempotency-Key']);
+  for (const [method, path] of [
+    ['patch', '/api/v1/devices/{id}'],
+    ['patch', '/api/v1/keys/{id}'],
+    ['patch', '/api/v1/users/{id}'],
+    ['put', '/api/v1/rules/{id}'],
+    ['post', '/api/v1/tickets/{id}/{action}'],
+  ] as const)
+    expect(headersOf(method, path), path).toEqual(['Idempotency-Key', 'If-Match']);
+  expect(headersOf('get', '/api/v1/silences')).toEqual([]);
+});
+
 test('openapi - the recommended rules of Redocly have nothing to say of it', async () => {
   const document = (await (await api.fetch('/openapi.json', { key: null })).json()) as Parameters<
     typeof redoclyFaults

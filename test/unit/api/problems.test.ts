@@ -282,3 +282,21 @@ test('problems - a method that an address does not take is 405, and Allow has th
     expect([response.status, found.sort().join(', ')], path).toEqual([405, allow.split(', ').sort().join(', ')]);
   }
 });
+
+test('problems - so is it at every address of the document, those of Open311 among them', async () => {
+  const { paths } = (await (await api.fetch('/openapi.json', { key: null })).json()) as {
+    paths: Record<string, object>;
+  };
+  const of = (url: string) =>
+    Object.entries(paths).flatMap(([path, methods]) =>
+      new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}$`).test(url) ? Object.keys(methods) : [],
+    );
+  for (const [path, methods] of Object.entries(paths)) {
+    const url = path.replace('{format}', 'json').replace(/\{\w+\}/g, 'x');
+    const unknown = ['PUT', 'PATCH', 'DELETE'].find((one) => !of(url).includes(one.toLowerCase()))!;
+    const response = await api.fetch(url, { method: unknown });
+    const allowed = (response.headers.get('allow') ?? '').split(', ');
+    expect(response.status, `${unknown} ${url}`).toBe(405);
+    for (const method of Object.keys(methods)) expect(allowed, url).toContain(method.toUpperCase());
+  }
+});

@@ -7,6 +7,7 @@ import type { ReplayJob } from '../../../ingest/index.ts';
 import type { DeliveryDetail, Subscription, Webhook, WebhookDetail } from '../../../notify/index.ts';
 import type { ListedRule } from '../../../rules/index.ts';
 import { openApi, type TestApi } from '../../kit/api/kit.ts';
+import { until } from '../../kit/wait.ts';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -48,6 +49,16 @@ test('records - a webhook that is asked for twice is one, with the secret of the
   expect(other.status).toBe(422);
   expect(await results(`webhook ${first.body.id}`)).toEqual([['webhook.add', 'done']]);
   expect((await trail('&action=webhook.add')).map(({ result }) => result)).toEqual(['mistakes', 'repeated', 'done']);
+});
+
+test('records - a silence from now on that is asked for twice, later, is one, and starts when it was decided', async () => {
+  const endsAt = new Date(Date.now() + 86_400_000).toISOString();
+  const wanted = { comment: 'works', matchers: { severity: 'low' }, endsAt };
+  const first = await ask<{ startsAt: string; createdAt: string }>('POST', '/silences', wanted, named('silence'));
+  expect(first.status).toBe(201);
+  expect(first.body.startsAt).toBe(first.body.createdAt);
+  await until(() => Date.now() > Date.parse(first.body.createdAt), 'a later moment');
+  expect(await ask('POST', '/silences', wanted, named('silence'))).toEqual(first);
 });
 
 test('records - secrets, and what is sent as Authorization, are in no file in clear', async () => {

@@ -63,6 +63,17 @@ test('metrics - say what their sources say, in seconds and bytes', async () => {
   );
 });
 
+test('metrics - until the newest backup is known there is no sample of it, not a 0 as if there were none', async () => {
+  let newest: number | null = null;
+  const metrics = createMetrics({ ...SOURCES, newestBackupMs: () => newest });
+  const sample = async () => /^lamppost_newest_backup\S* .*$/m.exec(await metrics.text())?.[0];
+  expect(await sample()).toBeUndefined();
+  newest = 1_500;
+  expect(await sample()).toBe('lamppost_newest_backup_timestamp_seconds 1.5');
+  newest = 0;
+  expect(await sample()).toBe('lamppost_newest_backup_timestamp_seconds 0');
+});
+
 test('metrics - a scrape does not count again what an earlier one counted, and forgets who is gone', async () => {
   let throttled = [{ id: 'bin-1', ms: 1_000 }];
   const metrics = createMetrics({ ...SOURCES, throttled: async () => throttled });

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, statSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,6 +12,7 @@ import { COMMANDS } from '../../../cli/commands.ts';
 import { completionOf, SHELLS } from '../../../cli/completion.ts';
 import { commandsOf, pageOf } from '../../../cli/help.ts';
 import { run } from '../../../cli/index.ts';
+import { type Command, read } from '../../../cli/spec.ts';
 import { bench } from '../../../cli/start.ts';
 
 const KEY = 'k'.repeat(32);
@@ -94,6 +95,24 @@ test('client - a missing key and a wrong one are distinguished; a wrong one is n
   expect(await said({}, { LAMPPOST_KEY: 'x' })).toMatch(/the key of LAMPPOST_KEY/);
 });
 
+test('login - takes a key with the end of its line, and names where a wrong one was found', async () => {
+  const url = await serve(({ headers }, response) => {
+    if (headers.authorization === `Bearer ${KEY}`) response.end('{"id":"k1"}');
+    else response.writeHead(401).end('{"detail":"unknown key"}');
+  });
+  const environment = { XDG_CONFIG_HOME: mkdtempSync(join(tmpdir(), 'lamppost-login-')) };
+  silenced('log');
+  const error = silenced('error');
+  expect(await run(['login', '--url', url, '--key', `${KEY}\n`], environment)).toBe(0);
+  const file = join(environment.XDG_CONFIG_HOME, 'lamppost/login.json');
+  expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ url, key: KEY });
+  expect(await run(['login', '--url', url], { ...environment, LAMPPOST_KEY: 'wrong' })).toBe(1);
+  expect(written(error)).toMatch(/does not accept the key of LAMPPOST_KEY: unknown key$/);
+  // `off` says that there is no admin key.
+  await run(['key', 'list', '--url', url], { LAMPPOST_ADMIN_KEY: 'off' });
+  expect(error.mock.lastCall![0]).toMatch(/needs a key: write --key/);
+});
+
 test('login - is kept for its owner only, and its key goes to its own server only', async () => {
   const seen: unknown[] = [];
   const url = await serve((request, response) => {
@@ -147,6 +166,13 @@ test.each([
   [['device', 'lsit'], /unknown command "device lsit": did you mean "list"\?/],
   [['ticket', 'list', '--status', 'opne'], /--status: unknown "opne": did you mean "open"\?/],
   [['completion', 'tcsh'], /unknown shell "tcsh"/],
+  [['--versoin'], /^unknown flag "--versoin": did you mean "--version"\? \(lamppost --help\)$/],
+  [['device', '--halp'], /^unknown flag "--halp": did you mean "--help"\? \(lamppost device --help\)$/],
+  [['demo', '--sped', '3'], /^demo: unknown flag "--sped": did you mean "--speed"\?/],
+  [['doctor', '--urll', 'http://x'], /^doctor: unknown flag "--urll": did you mean "--url"\?/],
+  [['start', '--mqtt-port', '--http-port', '80'], /^start: --mqtt-port needs a value/],
+  [['login', '--key', 'a b'], /^--key: this is no key: keys have neither spaces nor letters beyond ASCII$/],
+  [['key', 'list', '--key', 'schlüssel'], /^--key: this is no key/],
 ])('cli - %j is a mistake: one sentence with what is right, exit code 2', async (argv, says) => {
   const error = silenced('error');
   expect(await run(argv, { PATH: '/nowhere' })).toBe(2);
@@ -174,6 +200,16 @@ function complete(...words: string[]): string {
     .trim();
 }
 
+test('cli - a setting is a flag by its whole name, by its short one, and with "="; the last one counts', () => {
+  const start = COMMANDS.commands.start as Command;
+  const settingsOf = (...argv: string[]) => read('start', start, argv).settings;
+  expect(settingsOf('--data', 'a', '--http-port=80')).toEqual({ LAMPPOST_DATA: 'a', HTTP_PORT: '80' });
+  expect(settingsOf('--lamppost-data', 'b', '--http-port', '80', '--http-port', '81')).toEqual({
+    ...{ LAMPPOST_DATA: 'b', HTTP_PORT: '81' },
+  });
+  expect(settingsOf('--smtp-url=--x')).toEqual({ SMTP_URL: '--x' });
+});
+
 test('completion - bash completes commands, those of a noun, and flags after an argument', () => {
   expect(complete('dev')).toBe('device');
   expect(complete('key', 'ro')).toBe('rotate');
@@ -188,6 +224,17 @@ test('completion - bash completes the values of a flag or an argument that has a
   expect(complete('import', 'readings', '--format', 'csv', '--prog')).toBe('--progress');
   expect(complete('import', 'readings', '--device', '')).toBe('');
   expect(complete('completion', 'z')).toBe('zsh');
+});
+
+test('completion - bash leaves folders and files to the shell, as values of settings and as arguments', () => {
+  for (const words of [
+    ['start', '--http-port', ''],
+    ['restore', ''],
+    ['rules', 'check', ''],
+  ])
+    expect(complete(...words), words.join(' ')).toBe('');
+  expect(complete('restore', '--da')).toBe('--data');
+  expect([complete('he'), complete('--v'), complete('help', 'dev')]).toEqual(['help', '--version', 'device']);
 });
 
 test.each(SHELLS)('completion - the script of %s has every command', (shell) => {
@@ -250,7 +297,7 @@ test.each([
   [['device', 'list', '--url', 'nonsense'], /"nonsense" is no URL; write http:\/\/host:8080/],
   [['device', 'list', '--url', 'ftp://city.example'], /is no URL/],
   [['device', 'list', '--url', 'http://city.example/api/v1'], /has a path; write http:\/\/city\.example$/],
-  [['start', '--http-port'], /^start: --http-port needs a value \(/],
+  [['start', '--http-port'], /^start: --http-port needs a value: --http-port VALUE \(/],
 ])('cli - lamppost %j is one line on what would be right, and exits with 2', async (argv, says) => {
   silenced('log');
   const error = silenced('error');
@@ -343,4 +390,18 @@ test('doctor - another program at the address is said, without a stack trace', a
     expect(await run(['doctor', '--url', url], {})).toBe(1);
     expect(written(log)).toContain(`${url}/ready does not respond as Lamppost does`);
   }
+});
+
+test('doctor - a wrong key is wrong and named by where it was found; without one, it says what to set', async () => {
+  const log = silenced('log');
+  const url = await serve((request, response) => {
+    if (request.url === '/ready') response.end('{"ready": true, "reasons": [], "notes": []}');
+    else if (request.url === '/health') response.end('{}');
+    else response.writeHead(401).end('{"detail": "unknown key"}');
+  });
+  expect(await run(['doctor', '--url', url, '--json'], { LAMPPOST_KEY: 'wrong' })).toBe(1);
+  const { checks } = JSON.parse(log.mock.lastCall![0] as string) as { checks: { what: string; said: string }[] };
+  expect(checks.at(-1)!.said).toMatch(/^keys: not looked at; set LAMPPOST_KEY .* not accept the key of LAMPPOST_KEY/);
+  expect(await run(['doctor', '--url', url], {})).toBe(0);
+  expect(log.mock.lastCall![0]).toMatch(/^keys: not looked at; set LAMPPOST_KEY .* needs a key/m);
 });

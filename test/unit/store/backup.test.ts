@@ -201,6 +201,7 @@ describe('a backup', () => {
     mkdirSync(half);
     writeFileSync(join(half, 'manifest.json'), '{');
     const restarted = backups();
+    expect(restarted.newestMs(), 'not none, before the folder has been read').toBeNull();
     await until(() => restarted.newestMs() === NIGHT + DAY_MS, 'the newest backup');
     expect(restarted.last()).toBeNull();
     expect(backups([], { folder: null }).newestMs()).toBe(0);
