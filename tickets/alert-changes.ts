@@ -95,7 +95,8 @@ export function openTicket(opening: Opening): Ticket {
  * opening stays; a severity that rises is an escalation.
  */
 export function firingOf(ticket: Ticket, transition: Transition, severity: Severity): Change {
-  const value = describe(transition);
+  // Of a rule that was changed no reading has been judged yet.
+  const value = transition.evidence.window.value === null ? 'the rule was changed' : describe(transition);
   const rises = higherSeverity(ticket.severity, severity) !== ticket.severity;
   const again = transition.from !== 'firing';
   const rise = `escalated from ${ticket.severity} to ${severity}`;
@@ -145,7 +146,8 @@ function endingOf(transition: Transition, left = ''): string {
   const { because } = transition;
   if (because === undefined) return `alert resolved${left}: ${describe(transition)}`;
   const cause = `${END_CAUSES[because]}${left}`;
-  return because === 'rule-changed' ? `${cause}: ${describe(transition)}` : cause;
+  const isSeen = because === 'rule-changed' && transition.evidence.window.value !== null;
+  return isSeen ? `${cause}: ${describe(transition)}` : cause;
 }
 
 /** Returns the change of a resolved ticket whose alert fires again. */

@@ -7,6 +7,8 @@ import {
   DeviceCommandSchema,
   DROP_REASONS,
   type DropReason,
+  END_CAUSES,
+  type EndCause,
   EVENT_TYPES,
   type EventType,
   EvidenceSchema,
@@ -20,6 +22,10 @@ import { isAlertType, isCommandType, isTicketType, schemaUriOf } from '../cloude
 export const AlertDataSchema = AlertSchema.extend({
   department: z.string().nullable().describe('Department of its ticket'),
   evidence: EvidenceSchema,
+  because: z
+    .enum(Object.keys(END_CAUSES) as [EndCause, ...EndCause[]])
+    .exactOptional()
+    .describe('Why it ended, where its condition did not end it: nobody knows whether it is over'),
 }).meta({ id: 'AlertData', description: 'An alert at the time of the event, with its evidence' });
 export type AlertData = ShapeOf<typeof AlertDataSchema>;
 
