@@ -22,11 +22,12 @@ const FARTHEST = 200;
 /** What a report does by itself comes after the event of the ticket that it repeats; all else comes before it. */
 const COMES_AFTER = ['city.lamppost.ticket.opened', 'city.lamppost.ticket.wrote'];
 
-/** Returns the id of the ticket that an event is about, or reports once more; null where it is about none. */
+/** Returns the ticket that an event is about, that it reports once more or is folded into; null: it is about none. */
 function incidentIn(event: LamppostEvent): string | null {
   if (isAlertEvent(event)) return event.data.ticket;
   if (!isTicketEvent(event)) return null;
-  const { id, relation, parent } = event.data;
+  const { id, relation, parent, foldedInto } = event.data;
+  if (event.type === 'city.lamppost.ticket.folded' && foldedInto !== null) return foldedInto;
   return relation === 'report' ? parent : id;
 }
 
@@ -46,7 +47,7 @@ const isOf = (event: LamppostEvent, ticket: string) => isTicketEvent(event) && e
 
 /**
  * Returns, for each event of one step of a ticket, the place of the ticket's event whose mail says it; null where none
- * does. Those are the alert before it, and what its reports do with it.
+ * does. Those are the alert before it, what its reports do with it, and the tickets that are folded into it.
  */
 function mainsOf(events: readonly LamppostEvent[], ticket: string): (number | null)[] {
   const own = events.flatMap((event, i) => (isOf(event, ticket) ? [i] : []));

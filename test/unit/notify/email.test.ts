@@ -177,6 +177,24 @@ describe('mail - at once', () => {
     expect(new Set(some.kit.mailer.mails.map(({ thread }) => thread)).size).toBe(1);
   });
 
+  test('tickets that a cause explains later are folded into it by one mail', async () => {
+    const { kit, sent } = openMail();
+    const link = { source: { rule: ['gw'] }, target: { rule: [scene.rule.id] }, equal: [], via: 'gateway' } as const;
+    const explained = { ...scene.city, inhibitions: [{ ...link, lateMs: HOUR }] };
+    const fires = (n: number, group: string, rule: string, tags: Record<string, string> = {}) => {
+      const happened = scene.transition(`${n}.0`, 'firing', { group, rule, atMs: T0 + n * MINUTE });
+      const subject = { kind: 'device', device: { ...scene.device, id: group, tags } } as const;
+      kit.state.apply(happened, { ...scene.rule, id: rule }, explained, subject);
+      kit.notifier.appended();
+    };
+    for (const [n, group] of ['a', 'b', 'c'].entries()) fires(n, group, scene.rule.id, { gateway: 'gw-1' });
+    fires(5, 'gw-1', 'gw');
+    await settled();
+    expect(sent().slice(3)).toEqual(['5.0-alert t-5-0.1', 't-0-0.2 t-1-0.2 t-2-0.2 t-5-0.2']);
+    expect(kit.mailer.mails.at(-1)!.mail.text).toContain('it explains t-0-0, t-1-0, t-2-0');
+    expect(kit.mailer.mails.at(-1)!.thread).toBe(kit.mailer.mails.at(-2)!.thread);
+  });
+
   test('of hundreds of reports that end together, those that a mail cannot list have mails of their own', async () => {
     const { kit, sent } = openMail();
     kit.happen('1.0', 'firing');
