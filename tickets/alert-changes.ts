@@ -125,7 +125,8 @@ export function resolutionOf(transition: Transition): Change {
   return { ...ofRule(transition), action: 'resolved', to: 'resolved', note: endingOf(transition) };
 }
 
-const LEFT = {
+/** Why a ticket whose last alert resolved stays open. */
+export const LEFT = {
   'confirm-on-site': 'confirm on site',
   'parts-open': 'parts of it are open',
   'work-under-way': 'work is under way',
