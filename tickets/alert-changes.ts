@@ -96,9 +96,10 @@ export function openTicket(opening: Opening): Ticket {
  */
 export function firingOf(ticket: Ticket, transition: Transition, severity: Severity): Change {
   // Of a rule that was changed no reading has been judged yet.
-  const value = transition.evidence.window.value === null ? 'the rule was changed' : describe(transition);
-  const rises = higherSeverity(ticket.severity, severity) !== ticket.severity;
   const again = transition.from !== 'firing';
+  const isUnread = !again && transition.evidence.window.value === null;
+  const value = isUnread ? 'the rule was changed' : describe(transition);
+  const rises = higherSeverity(ticket.severity, severity) !== ticket.severity;
   const rise = `escalated from ${ticket.severity} to ${severity}`;
   const what = again
     ? ['fired again', ...(rises ? [rise] : [])]

@@ -156,7 +156,10 @@ export function createEffects({ alerts, tickets, outbox, onTicketed }: Parts): E
  */
 function withLastValue(incident: Incident, alerts: Pick<AlertStore, 'valueOf'>): Incident {
   const { transition } = incident;
-  if (transition.from !== 'firing' || transition.value !== null) return incident;
+  const { from, to, because, value: read } = transition;
+  // A condition that ends by itself may have no value any more: of an emptied bin nothing is forecast.
+  const isChanged = from === 'firing' && (to === 'firing' || because !== undefined);
+  if (!isChanged || read !== null) return incident;
   const value = alerts.valueOf(transition.rule, transition.group);
   return value === null ? incident : { ...incident, transition: { ...transition, value } };
 }

@@ -94,7 +94,8 @@ function dataSchemaOf(type: EventType): z.ZodType {
   if (isCommandType(type)) return DeviceCommandSchema;
   if (type === 'city.lamppost.desired.changed') return DesiredStateSchema;
   if (!isAlertType(type)) return SilenceDataSchema;
-  return AlertDataSchema.extend({ state: z.literal(type === 'city.lamppost.alert.firing' ? 'firing' : 'resolved') });
+  if (type === 'city.lamppost.alert.resolved') return AlertDataSchema.extend({ state: z.literal('resolved') });
+  return AlertDataSchema.omit({ because: true }).extend({ state: z.literal('firing') });
 }
 
 /** Returns the schema of a type's events in structured JSON: the CloudEvents 1.0 envelope and the data. */
