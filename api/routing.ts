@@ -18,7 +18,7 @@ const LONGEST_COMPARED = 48;
  */
 const OURS = /^\/(api\/v1\/|ready$)/;
 /** Lists of open data: a filter that is not known would list everything. */
-const OPEN_LISTS = /^\/(open311\/v2\/(requests|servicerequestupdates)\.|public\/history$)/;
+const OPEN_LISTS = /^\/(open311\/v2\/(requests|servicerequestupdates)\.|public\/(history|[a-z]+\.(json|geojson|csv))$)/;
 
 /**
  * Follows the routes that are added after it: each of `/api/v1`, and the lists of open data, refuse parameters that

@@ -2,7 +2,7 @@ export { type Cleaning, createCleaning, type PhotoThread } from './cleaning.ts';
 export { CHANNELS, type FollowChannel } from './followers.ts';
 export { createMedia, MEDIA_FOLDER, type Media } from './media.ts';
 export { happened } from './messages.ts';
-export { type RequestPage, RequestPageSchema, requestPageOf, textOf } from './page.ts';
+export { type RequestPage, RequestPageSchema, requestPageOf, textOf, wordsOf } from './page.ts';
 export { type Photo, photoOf } from './photo.ts';
 export {
   MOST_PARTS,

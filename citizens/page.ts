@@ -9,7 +9,7 @@ import {
   TICKET_STATUSES,
   type Ticket,
 } from '../domain/index.ts';
-import { isOpen, notFixedUntil } from '../tickets/index.ts';
+import { alongWith, isOfPerson, isOpen, notFixedUntil } from '../tickets/index.ts';
 import type { Shown, ShownChange } from './statements.ts';
 
 const text = z.string().nullable();
@@ -114,12 +114,22 @@ function updateOf(change: ShownChange, whole: Ticket | null): RequestPage['updat
 }
 
 /**
- * Returns the words of a change that are for citizens; null: it has none. A report ends with the words of the other.
+ * Returns the words of a change that are for citizens; null: it has none, such as what a rule says of its values. A
+ * report ends with the words with which the other ended then.
  */
-export function textOf({ action, note }: Pick<ShownChange, 'action' | 'note'>, whole: Ticket | null): string | null {
-  const own = note.trim() === '' ? null : note;
-  if (action === 'replied' || action === 'wrote') return own;
+export function textOf(
+  change: Pick<ShownChange, 'action' | 'note' | 'at' | 'by'>,
+  whole: Ticket | null,
+): string | null {
+  const { action, at } = change;
+  if (action === 'replied' || action === 'wrote') return wordsOf(change);
   if (action !== 'resolved') return null;
-  if (whole === null) return own;
-  return whole.history.findLast((change) => change.action === 'resolved')?.note || null;
+  if (whole === null || change.note !== alongWith(whole.id)) return wordsOf(change);
+  const ended = whole.history.findLast((one) => one.action === 'resolved' && one.at <= at);
+  return ended === undefined ? null : wordsOf(ended);
+}
+
+/** Returns the note of a person; null: there is none, or it is that of a rule or of the clock. */
+export function wordsOf({ by, note }: Pick<ShownChange, 'by' | 'note'>): string | null {
+  return note.trim() === '' || !isOfPerson(by) ? null : note;
 }

@@ -140,12 +140,13 @@ export function isDesiredEvent(event: LamppostEvent): event is DesiredEvent {
 /** Returns the event of an alert that fires or resolved, with id `{transition id}-alert`; null for other states. */
 export function alertEventOf(transition: Transition, alert: AlertAfter, department: string | null): AlertEvent | null {
   const { state } = alert;
+  const { evidence, because } = transition;
   if (state !== 'firing' && state !== 'resolved') return null;
   const type = `city.lamppost.alert.${state}` as const;
   return {
     ...envelopeOf(type, `${transition.id}-alert`, isoOf(transition.atMs)),
     subject: `alerts/${alert.rule}/${alert.group}`,
-    data: { ...alert, state, department, evidence: transition.evidence },
+    data: { ...alert, state, department, evidence, ...(because === undefined ? {} : { because }) },
   };
 }
 

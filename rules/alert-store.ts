@@ -48,6 +48,8 @@ export interface AlertStore {
   apply(alert: AlertChange): void;
   /** Stores the ticket of an alert that fired without one. */
   link(alert: Pick<Alert, 'rule' | 'group'>, ticket: string): void;
+  /** Returns the last value of an alert; null where it is unknown. */
+  valueOf(rule: string, group: string): number | null;
 }
 
 /** Returns the store of a file that has `ALERT_SCHEMA`. It keeps the newest `keepResolved` (1,000) resolved alerts. */
@@ -62,7 +64,9 @@ export function createAlertStore(db: DatabaseSync, options: { readonly keepResol
     delete from alerts where state = 'resolved'
       and n <= (select n from alerts where state = 'resolved' order by n desc limit 1 offset ?)`);
   const link = db.prepare('update alerts set ticket = ? where rule = ? and "group" = ?');
+  const value = db.prepare('select value from alerts where rule = ? and "group" = ?');
   return {
+    valueOf: (rule, group) => (value.get(rule, group)?.value as number | null | undefined) ?? null,
     apply(alert) {
       if (alert.state === 'cancelled') {
         remove.run(alert.rule, alert.group);

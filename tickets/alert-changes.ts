@@ -95,9 +95,11 @@ export function openTicket(opening: Opening): Ticket {
  * opening stays; a severity that rises is an escalation.
  */
 export function firingOf(ticket: Ticket, transition: Transition, severity: Severity): Change {
-  const value = describe(transition);
-  const rises = higherSeverity(ticket.severity, severity) !== ticket.severity;
+  // Of a rule that was changed no reading has been judged yet.
   const again = transition.from !== 'firing';
+  const isUnread = !again && transition.evidence.window.value === null;
+  const value = isUnread ? 'the rule was changed' : describe(transition);
+  const rises = higherSeverity(ticket.severity, severity) !== ticket.severity;
   const rise = `escalated from ${ticket.severity} to ${severity}`;
   const what = again
     ? ['fired again', ...(rises ? [rise] : [])]
@@ -124,7 +126,8 @@ export function resolutionOf(transition: Transition): Change {
   return { ...ofRule(transition), action: 'resolved', to: 'resolved', note: endingOf(transition) };
 }
 
-const LEFT = {
+/** Why a ticket whose last alert resolved stays open. */
+export const LEFT = {
   'confirm-on-site': 'confirm on site',
   'parts-open': 'parts of it are open',
   'work-under-way': 'work is under way',
@@ -145,7 +148,8 @@ function endingOf(transition: Transition, left = ''): string {
   const { because } = transition;
   if (because === undefined) return `alert resolved${left}: ${describe(transition)}`;
   const cause = `${END_CAUSES[because]}${left}`;
-  return because === 'rule-changed' ? `${cause}: ${describe(transition)}` : cause;
+  const isSeen = because === 'rule-changed' && transition.evidence.window.value !== null;
+  return isSeen ? `${cause}: ${describe(transition)}` : cause;
 }
 
 /** Returns the change of a resolved ticket whose alert fires again. */

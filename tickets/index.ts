@@ -3,7 +3,17 @@ export { calendarOf } from './deadlines.ts';
 export { decideTicket, TICKET_REASONS, type TicketContext, type TicketDecision } from './decide.ts';
 export type { Incident, IncidentOutcome } from './incidents.ts';
 export { createInlineStatements, type InlineStatement } from './inline.ts';
-export { ACTIONS, type ActionRequest, type Actor, isOpen, MOVES, OPEN_STATUSES, requireReach } from './lifecycle.ts';
+export {
+  ACTIONS,
+  type ActionRequest,
+  type Actor,
+  alongWith,
+  isOfPerson,
+  isOpen,
+  MOVES,
+  OPEN_STATUSES,
+  requireReach,
+} from './lifecycle.ts';
 export {
   createOversight,
   OVERSIGHT_KEYS,

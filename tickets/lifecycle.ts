@@ -33,6 +33,17 @@ export function isOpen(status: TicketStatus): boolean {
   return OPEN_STATUSES.includes(status);
 }
 
+/** Reports whether somebody did a change: not a rule, and not the time. */
+export function isOfPerson(by: string): boolean {
+  return by !== 'clock' && !by.startsWith('rule:');
+}
+
+/** The same in SQL, over a change. */
+export const IS_OF_PERSON = `"by" <> 'clock' and "by" not like 'rule:%'`;
+
+/** Returns the note of what a report of the same does along with its ticket. */
+export const alongWith = (id: string): string => `with ${id}`;
+
 /** The actions that the API offers on a ticket, by their name in addresses. */
 export const ACTIONS = [
   'acknowledge',

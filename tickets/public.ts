@@ -10,7 +10,7 @@ import {
   type TicketStatus,
 } from '../domain/index.ts';
 import { containing, type PlaceFilter, placeConditions } from '../store/index.ts';
-import { OPEN_STATUSES } from './lifecycle.ts';
+import { IS_OF_PERSON, OPEN_STATUSES } from './lifecycle.ts';
 import { SELECT_TICKETS, ticketOf } from './row.ts';
 
 /** Filters of requests; an absent filter matches all. Times are ISO 8601 UTC, both ends included. */
@@ -197,7 +197,7 @@ const SAID = [
   `id ${LIKE}`,
   `title ${LIKE}`,
   `title_zh ${LIKE}`,
-  `exists (select 1 from ticket_changes where ticket = tickets.id and action = 'resolved' and note ${LIKE})`,
+  `exists (select 1 from ticket_changes where ticket = tickets.id and action = 'resolved' and ${IS_OF_PERSON} and note ${LIKE})`,
 ];
 
 /** What anybody may see of a ticket: nothing that a person wrote, and no names. */

@@ -1,7 +1,15 @@
-import { addWorkingTime, type City, isoOf, type Service, type Ticket, type TicketAlert } from '../domain/index.ts';
+import {
+  addWorkingTime,
+  type City,
+  isoOf,
+  type Service,
+  TICKET_STATUSES,
+  type Ticket,
+  type TicketAlert,
+} from '../domain/index.ts';
 import { calendarOf, type DueStore, deadlinesOf, remindersOf } from './deadlines.ts';
 import { isUnderWay } from './decide.ts';
-import { type Change, changed, isOpen } from './lifecycle.ts';
+import { alongWith, type Change, changed, isOpen } from './lifecycle.ts';
 import type { TicketExtras, TicketStore } from './store.ts';
 
 /** The parts of the city that tickets depend on. */
@@ -168,13 +176,21 @@ export class TicketWriter {
     return this.change(whole, { atMs, by: 'clock', action: 'resolved', to: 'resolved', note }, city);
   }
 
-  /** Reports of the same end, and open again, with their ticket; their reporters get the department's replies. */
+  /**
+   * Reports of the same are seen, begun, end, and open again, with their ticket; their reporters get the department's
+   * replies.
+   */
   #changeReports(before: Ticket, after: Ticket, { atMs, by, action, note }: Change, city: TicketCity): Ticket[] {
-    const moved = after.status !== before.status && !(isOpen(after.status) && isOpen(before.status));
-    if (!moved && action !== 'replied') return [];
+    const endsOrOpens = after.status !== before.status && !(isOpen(after.status) && isOpen(before.status));
+    const goesOn = action === 'acknowledged' || action === 'started';
+    if (!endsOrOpens && !goesOn && action !== 'replied') return [];
     const reports = this.#tickets.children(after.id).filter(({ relation }) => relation === 'report');
-    if (!moved) return reports.flatMap((report) => this.change(report, { atMs, by, action, note }, city));
-    const along: Change = { atMs, by, action, to: after.status, note: `with ${after.id}` };
-    return reports.flatMap((report) => (report.status === after.status ? [] : this.change(report, along, city)));
+    if (action === 'replied') return reports.flatMap((report) => this.change(report, { atMs, by, action, note }, city));
+    const along: Change = { atMs, by, action, to: after.status, note: alongWith(after.id) };
+    const isBehind = ({ status }: Ticket) =>
+      endsOrOpens ? status !== after.status : isOpen(status) && rankOf(status) < rankOf(after.status);
+    return reports.filter(isBehind).flatMap((report) => this.change(report, along, city));
   }
 }
+
+const rankOf = (status: Ticket['status']) => TICKET_STATUSES.indexOf(status);

@@ -1,4 +1,4 @@
-import { REMOVED, type ShownRequest } from '../../citizens/index.ts';
+import { REMOVED, type ShownRequest, wordsOf } from '../../citizens/index.ts';
 import type { City, Service, Ticket } from '../../domain/index.ts';
 import { isOpen } from '../../tickets/index.ts';
 import { instantOf, type Language, type Value } from './protocol.ts';
@@ -121,7 +121,8 @@ function rounded(degrees: number | undefined, { publication }: City): number | n
 function statusNotes(ticket: Ticket, language: Language): string | null {
   const { parent, relation, history, status } = ticket;
   if (relation === 'report') return JOINED[language](parent!);
-  return isOpen(status) ? null : (history.findLast(({ action }) => action === 'resolved')?.note ?? null);
+  const ended = isOpen(status) ? undefined : history.findLast(({ action }) => action === 'resolved');
+  return ended === undefined ? null : wordsOf(ended);
 }
 
 /** The note for a citizen whose request repeats another one. */

@@ -127,7 +127,8 @@ export function createEffects({ alerts, tickets, outbox, onTicketed }: Parts): E
   }
 
   return {
-    apply(incident) {
+    apply(happened) {
+      const incident = withLastValue(happened, alerts);
       const outcome = tickets.incidents.apply(incident);
       const alert = alertAfter(incident, outcome);
       const silent = incident.subject.kind === 'device' && saysSilent(incident.transition);
@@ -147,6 +148,20 @@ export function createEffects({ alerts, tickets, outbox, onTicketed }: Parts): E
       return doDue(atMs, nowMs, city) || (atMs < nowMs && doDue(nowMs, nowMs, city));
     },
   };
+}
+
+/**
+ * Returns an incident whose alert has its value of before where it changes without one: a changed rule has read nothing
+ * yet. The evidence stays as it is.
+ */
+function withLastValue(incident: Incident, alerts: Pick<AlertStore, 'valueOf'>): Incident {
+  const { transition } = incident;
+  const { from, to, because, value: read } = transition;
+  // A condition that ends by itself may have no value any more: of an emptied bin nothing is forecast.
+  const isChanged = from === 'firing' && (to === 'firing' || because !== undefined);
+  if (!isChanged || read !== null) return incident;
+  const value = alerts.valueOf(transition.rule, transition.group);
+  return value === null ? incident : { ...incident, transition: { ...transition, value } };
 }
 
 function alertAfter({ transition, subject }: Incident, { titles, ticket }: IncidentOutcome) {

@@ -7,6 +7,8 @@ import {
   DeviceCommandSchema,
   DROP_REASONS,
   type DropReason,
+  END_CAUSES,
+  type EndCause,
   EVENT_TYPES,
   type EventType,
   EvidenceSchema,
@@ -20,6 +22,10 @@ import { isAlertType, isCommandType, isTicketType, schemaUriOf } from '../cloude
 export const AlertDataSchema = AlertSchema.extend({
   department: z.string().nullable().describe('Department of its ticket'),
   evidence: EvidenceSchema,
+  because: z
+    .enum(Object.keys(END_CAUSES) as [EndCause, ...EndCause[]])
+    .exactOptional()
+    .describe('Why it ended, where its condition did not end it: nobody knows whether it is over'),
 }).meta({ id: 'AlertData', description: 'An alert at the time of the event, with its evidence' });
 export type AlertData = ShapeOf<typeof AlertDataSchema>;
 
@@ -88,7 +94,8 @@ function dataSchemaOf(type: EventType): z.ZodType {
   if (isCommandType(type)) return DeviceCommandSchema;
   if (type === 'city.lamppost.desired.changed') return DesiredStateSchema;
   if (!isAlertType(type)) return SilenceDataSchema;
-  return AlertDataSchema.extend({ state: z.literal(type === 'city.lamppost.alert.firing' ? 'firing' : 'resolved') });
+  if (type === 'city.lamppost.alert.resolved') return AlertDataSchema.extend({ state: z.literal('resolved') });
+  return AlertDataSchema.omit({ because: true }).extend({ state: z.literal('firing') });
 }
 
 /** Returns the schema of a type's events in structured JSON: the CloudEvents 1.0 envelope and the data. */

@@ -17,7 +17,7 @@ import { type HeldEvents, type Hours, type Plan, planMail } from './digest.ts';
 import type { MailCity } from './facts.ts';
 import { type Mail, mailOf, testMail } from './mail.ts';
 import type { Mailer } from './smtp.ts';
-import type { Together } from './together.ts';
+import { mailEventsOf, type Together, threadOf } from './together.ts';
 import { type StoredMail, saidIn, type WordsOf, withWords } from './words.ts';
 
 interface EmailChannelDeps {
@@ -78,7 +78,9 @@ export function createEmailChannel(deps: EmailChannelDeps): EmailChannel {
     events: readonly StoredEvent[],
   ): NewDelivery {
     const of = events.map(eventOf);
-    const mail = { ...mailOf(of, contextOf(settings)), ...saidIn(of, settings.party) };
+    const threads = new Set(mailEventsOf(of).map(({ event }) => threadOf(event)));
+    const thread = threads.size === 1 ? { thread: [...threads][0]! } : {};
+    const mail = { ...mailOf(of, contextOf(settings)), ...saidIn(of, settings.party), ...thread };
     return { receiver: id, lane: LANE, origin, events, message: messageOf(mail) };
   }
 
@@ -103,8 +105,8 @@ export function createEmailChannel(deps: EmailChannelDeps): EmailChannel {
     take(receiver, numbered) {
       const { event } = numbered;
       const { filter } = receiver.settings;
-      if (!passes(filter, event) || together.isSaidLater(numbered, filter)) return false;
-      const stored = together.withAlert(numbered, filter).map(storedEventOf);
+      if (!passes(filter, event) || together.isSaidElsewhere(numbered, filter)) return false;
+      const stored = together.ofMail(numbered, filter).map(storedEventOf);
       const plan = planOf(receiver.settings, severityOf(event), held.dueOf(receiver.id));
       if (plan.kind === 'hold') {
         for (const one of stored) held.hold(receiver.id, one, plan.untilMs);
@@ -126,10 +128,10 @@ export function createEmailChannel(deps: EmailChannelDeps): EmailChannel {
     },
     plan: (settings) => planOf(settings, null, null),
     width: () => 1,
-    send(receiver, { eventIds, subjects, message }, signal) {
-      const mail = withWords(JSON.parse(message.body) as StoredMail, wordsOf, receiver.settings.language);
-      const subject = threadOf(subjects);
-      const thread = subject === null ? null : `${hashOf([subject])}.${receiver.id}@${host}`;
+    send(receiver, { eventIds, message }, signal) {
+      const { thread: subject, ...stored } = JSON.parse(message.body) as StoredMail;
+      const mail = withWords(stored, wordsOf, receiver.settings.language);
+      const thread = subject === undefined ? null : `${hashOf([subject])}.${receiver.id}@${host}`;
       return post(receiver, eventIds, mail, { thread, signal });
     },
     async test(receiver, id, signal) {
@@ -141,15 +143,6 @@ export function createEmailChannel(deps: EmailChannelDeps): EmailChannel {
 
 function messageOf(mail: StoredMail): Message {
   return { contentType: 'multipart/alternative', body: JSON.stringify(mail) };
-}
-
-/** Returns the subject of a mail about one: that of a ticket with its alerts is the ticket's. */
-function threadOf(subjects: readonly string[]): string | null {
-  const different = new Set(subjects);
-  const tickets = [...different].filter((subject) => subject.startsWith('tickets/'));
-  if (different.size === 1) return subjects[0]!;
-  const isIncident = tickets.length === 1 && different.size === 2 && subjects.some((one) => one.startsWith('alerts/'));
-  return isIncident ? tickets[0]! : null;
 }
 
 function severityOf({ data }: LamppostEvent): string | null {

@@ -4,6 +4,7 @@ import {
   type CommandState,
   createZone,
   DROP_REASONS,
+  END_CAUSES,
   type HistoryAction,
   isoOf,
   type LocalText,
@@ -77,7 +78,7 @@ function titleOf(event: Pick<LamppostEvent, 'data'>, language: keyof LocalText):
 function fieldsOf(event: LamppostEvent, city: MailCity, language: keyof LocalText): Field[] {
   const time = (iso: string) => localTime(iso, city.timezone);
   if (isAlertEvent(event)) {
-    const { severity, department, district, value, since, ticket } = event.data;
+    const { severity, department, district, value, since, ticket, because } = event.data;
     return [
       ['severity', SEVERITY_WORDS[severity][language]],
       ['department', department && nameOf(city.departments, department, language)],
@@ -85,6 +86,7 @@ function fieldsOf(event: LamppostEvent, city: MailCity, language: keyof LocalTex
       ['value', value === null ? null : renderValue(value)],
       ['since', time(since)],
       ['ticket', ticket],
+      ['note', because === undefined ? null : END_CAUSES[because]],
     ];
   }
   if (isTicketEvent(event)) {

@@ -17,6 +17,8 @@ interface Said {
 /** A mail as it is stored: without the words of citizens, which are put in whenever it is sent. */
 export interface StoredMail extends Mail {
   readonly said?: readonly Said[];
+  /** The subject whose mails are one thread; absent: it is about several. */
+  readonly thread?: string;
 }
 
 const MOST_SAID = 20;
@@ -37,7 +39,8 @@ export function saidIn(events: readonly LamppostEvent[], party: string): Pick<St
       return { ticket: id, statement: ofChange ?? statement };
     })
     .filter((one): one is Said => one.statement !== null);
-  const once = [...new Map(said.map((one) => [`${one.ticket} ${one.statement}`, one])).values()];
+  // What a citizen writes of a report is in the history of what it repeats, too.
+  const once = [...new Map(said.map((one) => [one.statement, one])).values()];
   return once.length === 0 ? {} : { said: once.slice(0, MOST_SAID) };
 }
 

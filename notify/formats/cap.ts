@@ -3,6 +3,7 @@ import {
   createZone,
   DAY_MS,
   type District,
+  END_CAUSES,
   element,
   isoOf,
   type LocalText,
@@ -36,6 +37,8 @@ interface Header {
   readonly status: 'Actual' | 'Test';
   readonly earlier: readonly Reference[];
   readonly isOver: boolean;
+  /** Why it is over, where that was not seen; null otherwise. */
+  readonly note: string | null;
 }
 
 /** The fields of both `info` elements that come from the service of an alert. */
@@ -50,13 +53,13 @@ interface About {
 /**
  * Creates the format Common Alerting Protocol 1.2 (OASIS CAP-v1.2): alerts of severity high and critical, or of those
  * that the filter lists. An alert of a higher severity is an Update, and one that resolves a Cancel, of the messages
- * that this webhook was sent before. An alert that it was not sent is not cancelled. Scope is Restricted: nobody has
- * checked the readings.
+ * that this webhook was sent before; one that ended with its rule or device says so and is no AllClear. An alert that
+ * it was not sent is not cancelled. Scope is Restricted: nobody has checked the readings.
  */
 export function createCap({ city, incidentOf, publicUrl }: FormatDeps): Format {
   const sender = `lamppost@${new URL(publicUrl).hostname.replace(/[[\]:]/g, '-')}`;
 
-  function messageOf({ id, time, status, earlier, isOver }: Header, infos: readonly Xml[]): Message {
+  function messageOf({ id, time, status, earlier, isOver, note }: Header, infos: readonly Xml[]): Message {
     const { timezone } = city();
     const references = earlier.map((one) => `${sender},${one.id},${capTime(one.time, timezone)}`);
     const begun = references.length === 0 ? 'Alert' : 'Update';
@@ -68,6 +71,7 @@ export function createCap({ city, incidentOf, publicUrl }: FormatDeps): Format {
       element('msgType', isOver ? 'Cancel' : begun),
       element('scope', 'Restricted'),
       element('restriction', 'Automatic readings of sensors, for the services of the city'),
+      ...(note === null ? [] : [element('note', note)]),
       ...(references.length === 0 ? [] : [element('references', references.join(' '))]),
       ...infos,
     ]);
@@ -79,7 +83,7 @@ export function createCap({ city, incidentOf, publicUrl }: FormatDeps): Format {
 
   function infoOf(data: AlertData, { event, category, expires }: About, language: keyof LocalText): Xml {
     const { name, timezone, districts } = city();
-    const isOver = data.state === 'resolved';
+    const isSeenOver = data.state === 'resolved' && data.because === undefined;
     const isForecast = data.evidence.window.fn === 'forecast';
     const title = language === 'en' ? data.title : data.titleZh;
     const parameters = {
@@ -90,12 +94,14 @@ export function createCap({ city, incidentOf, publicUrl }: FormatDeps): Format {
       ticket: data.ticket,
     };
     const expected = isForecast ? 'Expected' : 'Immediate';
+    // The rule or the device is gone: what it measured may go on.
+    const urgency = data.because === undefined ? expected : 'Unknown';
     return element('info', [
       element('language', language === 'en' ? 'en' : 'zh-CN'),
       element('category', category),
       element('event', event[language]),
-      element('responseType', isOver ? 'AllClear' : 'Assess'),
-      element('urgency', isOver ? 'Past' : expected),
+      element('responseType', isSeenOver ? 'AllClear' : 'Assess'),
+      element('urgency', isSeenOver ? 'Past' : urgency),
       element('severity', SEVERITY[data.severity]),
       element('certainty', isForecast ? 'Likely' : 'Observed'),
       element('onset', capTime(data.since, timezone)),
@@ -132,12 +138,14 @@ export function createCap({ city, incidentOf, publicUrl }: FormatDeps): Format {
     },
     render({ event, earlier }) {
       if (!isAlertEvent(event)) throw new TypeError(`${event.type} is no alert`);
-      const header = { id: event.id, time: event.time, status: 'Actual', earlier } as const;
+      const { because } = event.data;
+      const note = because === undefined ? null : END_CAUSES[because];
+      const header = { id: event.id, time: event.time, status: 'Actual', earlier, note } as const;
       const about = aboutOf(event.data, event.time);
       const infos = (['en', 'zh'] as const).map((language) => infoOf(event.data, about, language));
       return messageOf({ ...header, isOver: event.data.state === 'resolved' }, infos);
     },
-    ping: ({ id, time }) => messageOf({ id, time, status: 'Test', earlier: [], isOver: false }, []),
+    ping: ({ id, time }) => messageOf({ id, time, status: 'Test', earlier: [], isOver: false, note: null }, []),
   };
 }
 

@@ -188,7 +188,13 @@ ticket: { service: waste }
     await page.keyboard.insertText(rule(60).replace('metric: fill', 'metric: fil'));
     await page.locator('.cm-lint-marker-error').waitFor();
     await page.keyboard.press('Control+a');
+    // Bins send each 15 minutes: of what can never decide, it is said, too.
+    const never = rule(60).replace('last: true, above: 60', 'jump: { by: 5, within: 5m }');
+    await page.keyboard.insertText(never);
+    await page.locator('.cm-lint-marker-warning').waitFor();
+    await page.keyboard.press('Control+a');
     await page.keyboard.insertText(rule(60));
+    await page.locator('.cm-lint-marker-warning').waitFor({ state: 'detached' });
     await page.locator('.cm-lint-marker-error').waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Save as a new version' }).click();
     await page.getByText('bin-early is in force').waitFor();

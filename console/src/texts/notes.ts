@@ -67,6 +67,7 @@ const NOTES: readonly (readonly [en: string, zh: string])[] = [
   ['{value} groups would fire (at most {n})', '{value} 组会触发（上限 {n}）'],
   ['{value} devices match (alert from {n})', '{value} 个设备符合（达到 {n} 触发告警）'],
   ['the rule met an error', '规则出错'],
+  ['the rule was changed', '规则已修改'],
   ['silence of the device in seconds is {value} (alert {op} {limit})', '设备静默 {value} 秒（{op} {limit} 触发告警）'],
   ['silence of {m1} in seconds is {value} (alert {op} {limit})', '{m1}静默 {value} 秒（{op} {limit} 触发告警）'],
   ['{fn} of {m1} is {value} (alert where it is not {or})', '{m1}的{fn}为 {value}（不是 {or} 时触发告警）'],
@@ -83,6 +84,7 @@ const FIXED = {
     'confirm on site': '需现场确认',
     'parts of it are open': '子工单未完成',
     'work is under way': '处理正在进行',
+    'a citizen reported what no sensor measures': '市民报告的问题传感器无法测量',
   },
   ending: {
     'the rule was changed; it no longer holds': '规则已修改，告警不再成立',

@@ -120,6 +120,15 @@ describe('rules check, rules schema', () => {
     expectPlain(bad, /rules\/frost\.yaml:3:\d+ .*temperatur.*temperature/);
   });
 
+  test('rules check - says of a rule that it can never decide, where, and what would work', async () => {
+    const rule = 'id: frost\ntitle: x\nseverity: low\nwhere: { profile: waste-bin }\n';
+    const city = cityWith('rules/frost.yaml', `${rule}when: { metric: fill, jump: { by: 5, within: 10m } }\n`);
+    const { code, out } = await lamppost(['rules', 'check', city]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/rules\/frost\.yaml:5:\d+ can never decide, .* every 15m; write within: 30m/);
+    expect(out).toMatch(/^\d+ rules, no mistakes, 1 warning; \d+ with tests$/m);
+  });
+
   test('rules schema - prints the schema for editors', async () => {
     const { code, out } = await lamppost(['rules', 'schema']);
     expect(code).toBe(0);

@@ -2,6 +2,7 @@ import { XMLParser, XMLValidator } from 'fast-xml-parser';
 import type { Logger } from 'pino';
 import { expect } from 'vitest';
 import type { ApiOptions } from '../../../api/index.ts';
+import type { Transition } from '../../../domain/index.ts';
 import * as scene from '../tickets/scene.ts';
 import { openApi } from './kit.ts';
 
@@ -211,6 +212,17 @@ export async function openOpen311(
     return { status: response.status, headers: response.headers, body: plain(found, document[found]) };
   }
 
+  function measure(transition: Transition, location: { lat: number; lon: number } | null): void {
+    const rule = {
+      ...scene.rule,
+      title: 'High water at {{device.name}}',
+      ticket: { service: 'flood', deadlineMs: 3_600_000 },
+    };
+    const { location: _, ...device } = scene.device;
+    const placed = { ...device, id: transition.group, district: 'east', ...(location === null ? {} : { location }) };
+    api.fire(transition, { rule, subject: { kind: 'device', device: placed } });
+  }
+
   return {
     api,
     clock,
@@ -231,20 +243,17 @@ export async function openOpen311(
     },
     /** A sensor's ticket of high water, at a place. */
     sensor(id: string, location: { lat: number; lon: number } | null, atMs = clock.nowMs): string {
-      const transition = scene.transition(id, 'firing', { group: id, atMs, value: 4.2 });
-      const rule = {
-        ...scene.rule,
-        title: 'High water at {{device.name}}',
-        ticket: { service: 'flood', deadlineMs: 3_600_000 },
-      };
-      const { location: _, ...device } = scene.device;
-      const placed = { ...device, id, district: 'east', ...(location === null ? {} : { location }) };
-      api.fire(transition, { rule, subject: { kind: 'device', device: placed } });
+      measure(scene.transition(id, 'firing', { group: id, atMs, value: 4.2 }), location);
       return `t-${id.replace('.', '-')}`;
+    },
+    /** What the sensor of such a ticket measured is over. */
+    sensorEnds(id: string, location: { lat: number; lon: number } | null): void {
+      const over = { group: id, from: 'firing', atMs: clock.nowMs, value: 1 } as const;
+      measure(scene.transition(`${id}1`, 'resolved', over), location);
     },
     act(
       ticket: string,
-      action: 'resolve' | 'close' | 'reopen' | 'acknowledge' | 'comment',
+      action: 'resolve' | 'close' | 'reopen' | 'acknowledge' | 'start' | 'comment',
       note = '',
       isPublic = false,
     ) {

@@ -255,11 +255,21 @@ describe('keys and roles (promise 7)', () => {
   });
 });
 
-test('problems - every operation of the API refuses a parameter that it does not have', async () => {
+test('problems - every operation of the API, and all open data, refuses a parameter that it does not have', async () => {
   const document = (await (await api.fetch('/openapi.json', { key: null })).json()) as {
     paths: Record<string, object>;
   };
-  const ours = Object.entries(document.paths).filter(([path]) => path.startsWith('/api/v1/'));
+  const paths = Object.entries(document.paths);
+  const open = paths.filter(([path]) => /^\/public\/(history|\w+\.\w+)$/.test(path));
+  expect(open.map(([path]) => path).sort()).toEqual([
+    '/public/city.json',
+    '/public/history',
+    '/public/oversight.json',
+    '/public/readings.csv',
+    '/public/readings.geojson',
+    '/public/tickets.geojson',
+  ]);
+  const ours = [...paths.filter(([path]) => path.startsWith('/api/v1/')), ...open];
   expect(ours.length).toBeGreaterThan(40);
   for (const [path, methods] of ours) {
     for (const method of Object.keys(methods)) {

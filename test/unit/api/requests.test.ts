@@ -103,6 +103,28 @@ test('the department replies in public words, which every citizen who reported t
   expect((await page(second.token)).updates.at(-1)).toMatchObject({ action: 'resolved', text: 'pumped dry' });
 });
 
+test('whoever reported the same sees that it was seen and begun, and the words with which it ended each time', async () => {
+  const place = { lat: '0.65', long: '0.9' };
+  const [first, second] = [await report(place), await report(place)];
+  await server.act(first.id, 'acknowledge');
+  await server.act(first.id, 'start');
+  expect((await page(second.token)).status).toBe('in_progress');
+  await server.act(first.id, 'resolve', 'pumped dry');
+  server.clock.nowMs += 1_000;
+  await server.act(first.id, 'reopen');
+  server.clock.nowMs += 1_000;
+  await server.act(first.id, 'resolve', 'a new pump');
+  const { updates } = await page(second.token);
+  expect(updates.map(({ action, text }) => [action, text])).toEqual([
+    ['opened', null],
+    ['acknowledged', null],
+    ['started', null],
+    ['resolved', 'pumped dry'],
+    ['reopened', null],
+    ['resolved', 'a new pump'],
+  ]);
+});
+
 test('"not fixed" opens a request again within the time of its service, and what it repeats with it', async () => {
   const place = { lat: '0.6', long: '0.9' };
   const [first, second] = [await report(place), await report(place)];

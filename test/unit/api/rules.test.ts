@@ -73,7 +73,14 @@ describe('rules of the API', () => {
     expect(found.status).toBe(200);
     expect(found.body.problems).toMatchObject([{ line: 3, message: expect.stringContaining('nope') }]);
     expect((await send('POST', '/api/v1/rules/check', { text: yaml('checked', 10) })).body.problems).toEqual([]);
+    const blind = yaml('checked', 10).replace(/when: .*/, 'when: { metric: a, jump: { by: 5, within: 1s } }');
+    const warned = await send('POST', '/api/v1/rules/check', { text: blind });
+    const never = { line: 3, message: expect.stringMatching(/^can never decide, .*; write within: /) };
+    expect(warned.body).toMatchObject({ problems: [], warnings: [never] });
     expect((await send('GET', '/api/v1/rules/checked')).status).toBe(404);
+    expect((await send('POST', '/api/v1/rules', blind.replace('checked', 'blind'))).body).toMatchObject({
+      warnings: [never],
+    });
     const schema = await get<{ properties: object }>('/schemas/rule.json');
     expect(Object.keys(schema.properties)).toContain('keep_firing_for');
   });

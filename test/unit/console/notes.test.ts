@@ -2,6 +2,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { type NoteWords, noteInChinese } from '../../../console/src/texts/notes.ts';
 import { END_CAUSES } from '../../../domain/index.ts';
+import { LEFT } from '../../../tickets/alert-changes.ts';
 
 const words: NoteWords = {
   severity: (id) => ({ high: '高', low: '低' })[id] ?? id,
@@ -27,6 +28,7 @@ test.each([
   ['offered to waste until 2026-11-29T10:00:00.000Z', '已派给环境卫生处，请在 2026-11-29 前接单'],
   ['to waste: bring a ladder', '交给环境卫生处：bring a ladder'],
   ['severity from low to high', '级别由低改为高'],
+  ['escalated from low to high: the rule was changed', '级别由低升为高：规则已修改'],
 ])('notes - "%s" is shown in Chinese', (note, zh) => {
   expect(noteInChinese(note, words)).toBe(zh);
 });
@@ -62,4 +64,11 @@ test('notes - every note that the tickets write has its Chinese', () => {
   expect(
     [...notes, ...Object.values(END_CAUSES)].filter((note) => !/[\u4e00-\u9fff]/.test(noteInChinese(note, words))),
   ).toEqual([]);
+});
+
+test('notes - why a ticket stays open has its Chinese', () => {
+  for (const left of Object.values(LEFT))
+    expect(noteInChinese(`alert resolved, ${left}: fill is 1 (alert above 0)`, words), left).toMatch(
+      /^告警已解除，[^a-z]+：装满程度为 1/,
+    );
 });

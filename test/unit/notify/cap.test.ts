@@ -83,6 +83,20 @@ describe('CAP', () => {
     ]);
   });
 
+  test('one that ended with its rule or device is a Cancel that says so, and no AllClear', async () => {
+    const kit = openCap();
+    kit.happen('1.0', 'firing');
+    kit.happen('2.0', 'resolved', { from: 'firing', because: 'rule-removed' });
+    kit.happen('3.0', 'firing');
+    kit.happen('4.0', 'resolved', { from: 'firing' });
+    await settled();
+    const ends = kit.poster.posts.filter(({ body }) => body.includes('Cancel'));
+    expect(ends.map(({ body }) => read(body, 'note', 'responseType', 'urgency'))).toEqual([
+      ['the rule is gone', 'Assess|Assess', 'Unknown|Unknown'],
+      ['', 'AllClear|AllClear', 'Past|Past'],
+    ]);
+  });
+
   test('it expires when its ticket is due; a day later where that is over, or while the ticket waits for others', async () => {
     const kit = openCap();
     kit.happen('1.0', 'firing');

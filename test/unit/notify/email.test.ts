@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { ticketEventOf } from '../../../events/index.ts';
 import type { EmailSettings } from '../../../notify/index.ts';
 import { EMAIL, HOUR, MINUTE, openNotifier, settled, T0, WEBHOOK } from '../../kit/notify/kit.ts';
 import * as scene from '../../kit/tickets/scene.ts';
@@ -116,6 +117,100 @@ describe('mail - at once', () => {
     expect(sent().slice(2)).toEqual([expect.stringMatching(/^\d+\.0-alert t-1-0\.3$/)]);
     // Who wants no events of tickets gets those of each alert.
     expect(alerts.sent()).toHaveLength(5);
+  });
+
+  test('what citizens report of it and their words are in its mails: joined, replied, ended, not fixed', async () => {
+    const { kit, sent } = openMail();
+    const some = openMail({ filter: { types: ['city.lamppost.ticket.opened'] } });
+    kit.words.set('c-1', 'it smells');
+    kit.words.set('c-2', 'still there');
+    const subject = { kind: 'device', device: { ...scene.device, location: { lat: 31.2, lon: 121.5 } } } as const;
+    const hashOf = (id: string) => new Uint8Array(32).fill(Number(id.slice(-1)));
+    const report = (id: string) => {
+      const of = { id, origin: 'citizen', by: 'reporter', service: 'air-quality', title: 'R', titleZh: 'R' } as const;
+      const place = { location: { lat: 31.2, lon: 121.5 }, same: { withinM: 50 }, district: 'harbour', address: null };
+      const extras = { reporterHash: hashOf(id) };
+      return { ...of, ...place, description: null, statement: 'c-1', severity: 'medium', extras } as const;
+    };
+    const all = async (minute: number, work: (state: typeof kit.state) => void) => {
+      for (const { state, notifier } of [kit, some.kit]) {
+        state.at(T0 + minute * MINUTE, scene.cityWith({ notFixedMs: HOUR }));
+        work(state);
+        notifier.appended();
+      }
+      await settled();
+    };
+    const reporting = (id: string) => (state: typeof kit.state) => {
+      state.effects.publish(state.service.open(report(id)));
+    };
+    await all(1, (state) => state.apply(scene.transition('1.0', 'firing'), scene.rule, undefined, subject));
+    await all(2, reporting('r-1'));
+    await all(2, reporting('r-2'));
+    const operator = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
+    const reply = { ticket: 't-1-0', action: 'comment', actor: operator, note: 'soon', public: true } as const;
+    await all(3, (state) => void state.effects.publish(state.service.act(reply)));
+    const over = scene.transition('4.0', 'resolved', { from: 'firing', atMs: T0 + 4 * MINUTE });
+    await all(4, (state) => state.apply(over, scene.rule, undefined, subject));
+    await all(5, (state) => {
+      const said = { ticket: 'r-1', hash: hashOf('r-1'), statement: 'c-2' };
+      state.effects.publish(state.service.reporters.notFixed(said));
+    });
+    expect(sent()).toEqual([
+      '1.0-alert t-1-0.1',
+      't-1-0.2 r-1.1',
+      't-1-0.3 r-2.1',
+      'r-1.2 r-2.2 t-1-0.4',
+      '4.0-alert r-1.3 r-2.3 t-1-0.5',
+      't-1-0.6',
+      'r-2.4 t-1-0.7 r-1.4 r-1.5',
+    ]);
+    const { mails } = kit.mailer;
+    expect(new Set(mails.map(({ thread }) => thread)).size).toBe(1);
+    expect(mails[1]!.mail).toMatchObject({
+      subject: expect.stringContaining('Ticket linked: Fine dust'),
+      text: expect.stringMatching(/r-1 reports the same[\s\S]*What the citizen wrote \(r-1\):\n> it smells/),
+    });
+    expect(mails[4]!.mail.subject).toContain('Ticket resolved: Fine dust');
+    expect(mails[5]!.mail.text).toContain('> still there');
+    // Who wants some of these gets what is left, each once.
+    expect(some.sent()).toEqual(['t-1-0.1', 'r-1.1', 'r-2.1']);
+    expect(new Set(some.kit.mailer.mails.map(({ thread }) => thread)).size).toBe(1);
+  });
+
+  test('tickets that a cause explains later are folded into it by one mail', async () => {
+    const { kit, sent } = openMail();
+    const link = { source: { rule: ['gw'] }, target: { rule: [scene.rule.id] }, equal: [], via: 'gateway' } as const;
+    const explained = { ...scene.city, inhibitions: [{ ...link, lateMs: HOUR }] };
+    const fires = (n: number, group: string, rule: string, tags: Record<string, string> = {}) => {
+      const happened = scene.transition(`${n}.0`, 'firing', { group, rule, atMs: T0 + n * MINUTE });
+      const subject = { kind: 'device', device: { ...scene.device, id: group, tags } } as const;
+      kit.state.apply(happened, { ...scene.rule, id: rule }, explained, subject);
+      kit.notifier.appended();
+    };
+    for (const [n, group] of ['a', 'b', 'c'].entries()) fires(n, group, scene.rule.id, { gateway: 'gw-1' });
+    fires(5, 'gw-1', 'gw');
+    await settled();
+    expect(sent().slice(3)).toEqual(['5.0-alert t-5-0.1', 't-0-0.2 t-1-0.2 t-2-0.2 t-5-0.2']);
+    expect(kit.mailer.mails.at(-1)!.mail.text).toContain('it explains t-0-0, t-1-0, t-2-0');
+    expect(kit.mailer.mails.at(-1)!.thread).toBe(kit.mailer.mails.at(-2)!.thread);
+  });
+
+  test('of hundreds of reports that end together, those that a mail cannot list have mails of their own', async () => {
+    const { kit, sent } = openMail();
+    kit.happen('1.0', 'firing');
+    const [ticket] = kit.state.tickets.list({ limit: 1 }).items;
+    const first = ticketEventOf({ ...ticket!, updatedAt: '2026-01-01T01:00:00.000Z' });
+    const of = (n: number) => ({ ...ticket!, id: `r-${n}`, relation: 'report', parent: ticket!.id }) as const;
+    const time = first.time;
+    const reports = Array.from({ length: 230 }, (_, n) => ({ ...ticketEventOf(of(n)), id: `r-${n}`, time }));
+    for (const event of [...reports, { ...first, id: 'whole' }])
+      kit.state.outbox.append({ ...event, type: 'city.lamppost.ticket.closed' });
+    kit.notifier.appended();
+    for (let i = 0; i < 20; i++) await settled();
+    const mailed = sent().flatMap((ids) => ids.split(' '));
+    expect(mailed).toHaveLength(2 + 231);
+    expect(new Set(mailed).size).toBe(2 + 231);
+    expect(kit.mailer.mails).toHaveLength(1 + 30 + 1);
   });
 
   test('a deferred mail is sent later, in order, under the same id', async () => {

@@ -69,7 +69,7 @@ test.each([
   (_, month) => {
     const { counts, tickets } = simulate(month, `${month.from} minutes`, () => MINUTE);
     expect(tickets.size).toBeGreaterThan(300);
-    for (const action of CLOCK_ACTIONS) expect(counts.get(action), action).toBeGreaterThan(10);
+    for (const action of CLOCK_ACTIONS) expect(counts.get(action), action).toBeGreaterThanOrEqual(10);
   },
 );
 
@@ -81,7 +81,7 @@ test.each([
   (_, month) => {
     for (const seed of ['a', 'b']) {
       const { counts } = simulate(month, `${month.from} ${seed}`, (random) => 1 + Math.floor(random() * 40 * MINUTE));
-      for (const action of CLOCK_ACTIONS) expect(counts.get(action), action).toBeGreaterThan(10);
+      for (const action of CLOCK_ACTIONS) expect(counts.get(action), action).toBeGreaterThanOrEqual(10);
     }
   },
 );

@@ -106,6 +106,25 @@ test('severity - what nobody has confirmed as over does not fall, alone or among
   expect(ticket(id!)).toMatchObject({ status: 'open', severity: 'critical', leastSeverity: 'critical' });
 });
 
+test('severity - of a changed rule that has read nothing yet: it says so, and the alert keeps its value and title', () => {
+  const { alert, lines, state } = bench();
+  alert(0, 'a');
+  const unread = { ...transition('0.0', 'firing').evidence.window, value: null };
+  const evidence = { ...transition('0.0', 'firing').evidence, window: unread };
+  alert(1, 'a', 'firing', { from: 'firing', severity: 'critical', value: null, evidence });
+  expect(lines('t-0-0').at(-1)).toBe('escalated: escalated from high to critical: the rule was changed');
+  expect(state.alerts.get(rule.id, 'a')).toMatchObject({
+    value: 91.234,
+    title: 'Fine dust above 75 at Pier 7, Harbour',
+    severity: 'critical',
+  });
+  alert(2, 'a', 'resolved', { from: 'firing', because: 'rule-changed', value: null, evidence });
+  expect(lines('t-0-0').at(-1)).toBe('resolved: the rule was changed; it no longer holds');
+  expect(state.alerts.get(rule.id, 'a')).toMatchObject({ value: 91.234, state: 'resolved' });
+  const [last] = state.events.page({ after: 0, limit: 99, types: ['city.lamppost.alert.resolved'] }).items;
+  expect(last!.event.data).toMatchObject({ because: 'rule-changed', value: 91.234 });
+});
+
 test('severity - a person sets it, not below an alert that fires; a rise is an escalation', () => {
   const { alert, act, ticket } = bench();
   alert(0, 'a', 'firing', severe('medium'));

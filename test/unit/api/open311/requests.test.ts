@@ -127,6 +127,26 @@ describe('GET requests/{id}', () => {
 });
 
 describe('a citizen and a sensor', () => {
+  test('what a rule notes of its values is nothing for citizens, what a person says is', async () => {
+    const place = { lat: 0.35, lon: 0.4 };
+    const id = server.sensor('200.0', place);
+    server.sensorEnds('200.0', place);
+    expect(await server.request(id)).toMatchObject({ status: 'closed', status_notes: null });
+    const ticket = (await (await server.api.fetch(`/api/v1/tickets/${id}`)).json()) as { history: { note: string }[] };
+    expect(ticket.history.at(-1)!.note).toContain('alert resolved: mean of pm25 is 1');
+    const found = async (q: string) => (await server.json<Shown[]>(`${LIST}.json?q=${q}`)).body.length;
+    expect(await found('alert%20resolved')).toBe(0);
+    const { body } = await server.json<{ service_request_id: string; description: string }[]>(
+      '/open311/v2/servicerequestupdates.json',
+    );
+    const said = body.filter((one) => one.service_request_id === id).map(({ description }) => description);
+    expect(said).toEqual(['Your request is done']);
+    server.act(id, 'reopen');
+    server.act(id, 'resolve', 'a pump was repaired');
+    expect(await server.request(id)).toMatchObject({ status: 'closed', status_notes: 'a pump was repaired' });
+    expect(await found('a%20pump%20was')).toBe(1);
+  });
+
   test('a request near an open sensor ticket joins it: it is counted, follows it, and says so', async () => {
     const sensor = server.sensor('201.0', { lat: 0.4, lon: 0.4 });
     // 80 m and 120 m to the north.
