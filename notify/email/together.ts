@@ -68,7 +68,9 @@ function near(i: number, main: number | null): number | null {
   return main !== null && Math.abs(main - i) <= FARTHEST ? main : null;
 }
 
-/** Returns events in their order, each of a ticket with the alert that it follows from; what its reports do is in it. */
+/**
+ * Returns events in their order, each of a ticket with the alert that it follows from; what its reports do is in it.
+ */
 export function mailEventsOf(events: readonly LamppostEvent[]): MailEvent[] {
   const found: MailEvent[] = [];
   for (let i = 0; i < events.length; ) {

@@ -103,7 +103,7 @@ function Saving({ rule, etag, text, saved }: SavingProps) {
         ? inFull(api.POST('/api/v1/rules', { body: { text, note } }))
         : inFull(
             api.PUT('/api/v1/rules/{id}', {
-              params: { path: { id: rule.id }, header: { 'if-match': etag } },
+              params: { path: { id: rule.id }, header: { 'If-Match': etag } },
               body: { text, note },
             }),
           ),
@@ -117,7 +117,7 @@ function Saving({ rule, etag, text, saved }: SavingProps) {
   });
   const act = useAct('rules', 'rule');
   const remove = async () => {
-    const params = { path: { id: rule!.id }, query: { note }, header: { 'if-match': etag } };
+    const params = { path: { id: rule!.id }, query: { note }, header: { 'If-Match': etag } };
     await bodyOf(api.DELETE('/api/v1/rules/{id}', { params }));
     const text = rule!.source;
     const undo = async () => {

@@ -46,7 +46,7 @@ export function Change({ device, how, close }: Props) {
     };
     const path = { id: device.id };
     if (how === 'change') {
-      const header = { 'if-match': `"${version}"` };
+      const header = { 'If-Match': `"${version}"` };
       await bodyOf(api.PATCH('/api/v1/devices/{id}', { params: { path, header }, body }));
       close();
     } else {

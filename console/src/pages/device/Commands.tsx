@@ -137,7 +137,7 @@ function Desired({ device }: { readonly device: string }) {
   const save = useMutation({
     mutationFn: async () => {
       const body = JSON.parse(text ?? '{}') as Record<string, unknown>;
-      const header = { 'if-match': base };
+      const header = { 'If-Match': base };
       await bodyOf(api.PUT('/api/v1/devices/{id}/desired', { params: { path, header }, body }));
     },
     onSuccess: () => setText(null),

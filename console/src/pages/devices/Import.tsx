@@ -143,7 +143,7 @@ function useImport() {
   );
   /** Sends the same request again where its response was lost: the server does it once. */
   async function register(devices: readonly DeviceOfFile[]): Promise<Made[]> {
-    const params = { header: { 'idempotency-key': newSecret() } };
+    const params = { header: { 'Idempotency-Key': newSecret() } };
     const body = devices as unknown as Body;
     for (let lost = 0; ; ) {
       try {

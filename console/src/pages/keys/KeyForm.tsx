@@ -41,7 +41,7 @@ export function KeyForm({ of, close, made }: Props) {
   async function change(id: string) {
     const end = until === expiry ? {} : { expiresAt };
     const body = { name, note, ...end, ...(role !== 'network-server' || isKept ? {} : { uplinks }) };
-    const params = { path: { id }, header: { 'if-match': `"${version}"` } };
+    const params = { path: { id }, header: { 'If-Match': `"${version}"` } };
     await bodyOf(api.PATCH('/api/v1/keys/{id}', { params, body }));
     await client.invalidateQueries({ queryKey: ['keys'] });
     close();

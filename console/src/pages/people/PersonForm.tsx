@@ -38,7 +38,7 @@ export function PersonForm({ person, close, made }: Props) {
     const body = { name, email, language, roles };
     if (person === null) made(await linkFor(await bodyOf(api.POST('/api/v1/users', { body }))));
     else {
-      const params = { path: { id: person.id }, header: { 'if-match': `"${person.version}"` } };
+      const params = { path: { id: person.id }, header: { 'If-Match': `"${person.version}"` } };
       await bodyOf(api.PATCH('/api/v1/users/{id}', { params, body }));
     }
     await client.invalidateQueries({ queryKey: ['people'] });

@@ -61,7 +61,7 @@ function Split({ ticket, etag, close }: Props & { readonly close: () => void }) 
   const [department, setDepartment] = useState('');
   const [note, setNote] = useState('');
   async function run() {
-    const params = { path: { id: ticket.id }, header: { 'if-match': etag } };
+    const params = { path: { id: ticket.id }, header: { 'If-Match': etag } };
     await ticketOf(api.POST('/api/v1/tickets/{id}/parts', { params, body: { department, note } }));
     for (const key of ['tickets', 'ticket', 'counts']) void client.invalidateQueries({ queryKey: [key] });
     close();

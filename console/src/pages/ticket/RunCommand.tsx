@@ -24,7 +24,7 @@ export function RunCommand({ ticket: { id, service, group, department }, etag }:
   const isDevice = isOne && city.data?.districts.every(({ id: district }) => district !== group);
   if (command === null || !isDevice || !mayIn('commands.write', department)) return null;
   const run = async () => {
-    const params = { path: { id }, header: { 'if-match': etag } };
+    const params = { path: { id }, header: { 'If-Match': etag } };
     setSent(await bodyOf(api.POST('/api/v1/tickets/{id}/run-command', { params, body: {} })));
   };
   const values = { command, device: group };

@@ -31,7 +31,7 @@ export function useAct() {
   return useMutation({
     mutationFn: ({ id, action, etag, ...said }: Act) => {
       const body = Object.fromEntries(Object.entries(said).filter(([, value]) => value !== ''));
-      const header: Record<string, string> = action === 'comment' ? {} : { 'if-match': etag };
+      const header: Record<string, string> = action === 'comment' ? {} : { 'If-Match': etag };
       return ticketOf(api.POST('/api/v1/tickets/{id}/{action}', { params: { path: { id, action }, header }, body }));
     },
     onSuccess: (full) => {
