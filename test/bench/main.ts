@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
-import { parseArgs } from 'node:util';
+import { readFlags } from '../kit/run-flags.ts';
 import { benchActions } from './actions.ts';
 import { alertLatency } from './alert-latency.ts';
 import { benchBacktest } from './backtest.ts';
@@ -41,17 +41,7 @@ import { startOver, starts } from './start.ts';
 import { storm } from './storm.ts';
 import { hasMosquitto, lamppost, mosquitto, type Start, stockAedes } from './subjects.ts';
 
-/** Reads the flags; a mistake in them is one line. */
-function checked<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    console.error(`bench: ${(error as Error).message}`);
-    process.exit(2);
-  }
-}
-
-const OPTIONS = {
+const values = readFlags('bench', {
   seconds: { type: 'string', default: '10', help: 'How long each measurement takes.' },
   rounds: { type: 'string', default: '3', help: 'How often each is repeated.' },
   profile: { type: 'string', help: "Folder for a CPU profile of each of the server's threads." },
@@ -94,15 +84,7 @@ const OPTIONS = {
   sizes: { type: 'string', default: '280,600,1200', help: 'The sizes of `--start`, MiB.' },
   keep: { type: 'string', help: 'A folder for the data folders of `--start`.' },
   over: { type: 'string', help: 'A folder that `--keep` kept.' },
-  help: { type: 'boolean', default: false, help: 'These lines.' },
-} as const;
-
-const { values } = checked(() => parseArgs({ options: OPTIONS }));
-if (values.help) {
-  for (const [name, { type, help }] of Object.entries(OPTIONS))
-    console.log(`--${name}${type === 'string' ? ' <…>' : ''}`.padEnd(20) + help);
-  process.exit(0);
-}
+});
 
 const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;

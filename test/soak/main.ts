@@ -6,7 +6,6 @@
  * `npm run soak -- --cluster --kills 100`: faults of the machines of a cluster.
  */
 import { appendFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { createRandom, pick } from '../../simulators/city/random.ts';
 import { actAndKill } from '../kit/faults/act-and-kill.ts';
 import { Campaign } from '../kit/faults/campaign.ts';
@@ -16,41 +15,27 @@ import { summaryOf } from '../kit/faults/summary.ts';
 import { Arena, STRICT, tableOf } from '../kit/hostile/arena.ts';
 import { ATTACKS } from '../kit/hostile/attacks/index.ts';
 import { replayMany } from '../kit/rules/replay/same-state.ts';
+import { readFlags } from '../kit/run-flags.ts';
 import { memoryTable, soakMemory } from './memory.ts';
 
-const { values } = parseArgs({
-  options: {
-    /** Faults instead of attacks. */
-    faults: { type: 'boolean', default: false },
-    /** How long faults are injected, or the load goes on. */
-    minutes: { type: 'string', default: '60' },
-    /** Which faults come when. */
-    seed: { type: 'string', default: '1' },
-    /** Devices of the load, and messages of all of them a second. */
-    devices: { type: 'string', default: '100' },
-    rate: { type: 'string', default: '200' },
-    /** Whether the history is an InfluxDB, with outages. */
-    influx: { type: 'boolean', default: false },
-    /** A file for the log of the server between faults. */
-    log: { type: 'string' },
-    /** How long each attack goes on. */
-    seconds: { type: 'string', default: '60' },
-    /** Names of attacks or faults, comma separated; absent: all. */
-    only: { type: 'string' },
-    /** Whether a verdict on times counts at once, without a second look. */
-    once: { type: 'boolean', default: false },
-    /** Actions of fifty clients over kills, this many. */
-    actions: { type: 'boolean', default: false },
-    kills: { type: 'string', default: '100' },
-    /** Faults of the machines of a cluster, this many. */
-    cluster: { type: 'boolean', default: false },
-    /** Cases of "same log, same state", of each of this many seeds. */
-    replay: { type: 'boolean', default: false },
-    cases: { type: 'string', default: '200' },
-    seeds: { type: 'string', default: '10' },
-    /** Only memory under a load. */
-    memory: { type: 'boolean', default: false },
-  },
+const values = readFlags('soak', {
+  faults: { type: 'boolean', default: false, help: 'Faults instead of attacks.' },
+  minutes: { type: 'string', default: '60', help: 'How long faults are injected, or the load goes on.' },
+  seed: { type: 'string', default: '1', help: 'Which faults come when.' },
+  devices: { type: 'string', default: '100', help: 'Devices of the load.' },
+  rate: { type: 'string', default: '200', help: 'Messages of all of them a second.' },
+  influx: { type: 'boolean', default: false, help: 'Whether the history is an InfluxDB, with outages.' },
+  log: { type: 'string', help: 'A file for the log of the server between faults.' },
+  seconds: { type: 'string', default: '60', help: 'How long each attack goes on.' },
+  only: { type: 'string', help: 'Names of attacks or faults, comma separated; absent: all.' },
+  once: { type: 'boolean', default: false, help: 'Whether a verdict on times counts at once, without a second look.' },
+  actions: { type: 'boolean', default: false, help: 'Actions of fifty clients over kills.' },
+  kills: { type: 'string', default: '100', help: 'How many kills, or faults of a cluster.' },
+  cluster: { type: 'boolean', default: false, help: 'Faults of the machines of a cluster.' },
+  replay: { type: 'boolean', default: false, help: 'Whether the same log makes the same state.' },
+  cases: { type: 'string', default: '200', help: 'Cases of `--replay`.' },
+  seeds: { type: 'string', default: '10', help: 'Of so many seeds each.' },
+  memory: { type: 'boolean', default: false, help: 'Only memory under a load.' },
 });
 if (values.memory) {
   const minutes = Number(values.minutes);
