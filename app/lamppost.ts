@@ -237,7 +237,7 @@ class Process implements Lamppost {
       api.renew({ cert: pems.cert, key: pems.key });
     };
     if (this.#crashed !== null) throw this.#crashed;
-    collectAfterStart();
+    await this.#steps.do('collections', collectAfterStart, (end) => end());
     const growth = createHeapGrowth();
     await this.#steps.do(
       'heap growth',

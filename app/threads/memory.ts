@@ -34,15 +34,58 @@ const memoryOf = (thread: string, info: HeapInfo): ThreadMemory => ({
 /**
  * Returns what a start needed to the system: modules that were parsed, tables that were filled. V8 would keep it until
  * the next full collection, which an idle thread never has. Each thread calls it once, when it is ready; it takes 20 to
- * 200 ms.
+ * 200 ms. What a load needed goes in the same way once the thread is quiet again, until the function that it returns is
+ * called.
  */
-export function collectAfterStart(): void {
+export function collectAfterStart(): () => void {
   // Before heaps may grow: V8 takes compiled code only under the flags that it was stored under.
   flushCompileCache();
   // Already set by bin/lamppost.js; flags are the process's, so that no thread takes it back.
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   collect();
+  const afterLoad = createAfterLoad({ sizeOf: sizeOfThread, collect });
+  let last = performance.eventLoopUtilization();
+  const timer = setInterval(() => {
+    const now = performance.eventLoopUtilization();
+    afterLoad(performance.eventLoopUtilization(now, last).utilization);
+    last = now;
+  }, QUIET_LOOK_MS).unref();
+  return () => clearInterval(timer);
+}
+
+/** How much of its time a thread works at most to be quiet, and in how many looks one after another. */
+const QUIET_SHARE = 0.05;
+const QUIET_LOOKS = 3;
+const QUIET_LOOK_MS = 5_000;
+/** What a collection is worth, bytes. */
+const WORTH = 16 * 1024 * 1024;
+
+interface Collecting {
+  /** Returns what the thread has of the system, bytes. */
+  readonly sizeOf: () => number;
+  readonly collect: () => void;
+}
+
+/**
+ * Returns what takes each look at a thread, the share of its time in which it worked: where it is quiet, and has much
+ * more than after the collection before, it is collected.
+ */
+export function createAfterLoad({ sizeOf, collect }: Collecting): (share: number) => void {
+  let kept = sizeOf();
+  let quiet = 0;
+  return (share) => {
+    quiet = share <= QUIET_SHARE ? quiet + 1 : 0;
+    if (quiet < QUIET_LOOKS || sizeOf() < kept + WORTH) return;
+    collect();
+    kept = sizeOf();
+    quiet = 0;
+  };
+}
+
+function sizeOfThread(): number {
+  const { total_physical_size, external_memory } = getHeapStatistics();
+  return total_physical_size + external_memory;
 }
 
 /** CPU of the process, cores, from which on memory is worth less than time. */
@@ -61,10 +104,9 @@ export function createLoadWatch(): (cores: number) => boolean {
 }
 
 /**
- * Lets heaps grow while the process is under load, and only then: they stay as large afterwards. By itself V8 grows a
- * young generation to its bound, and an old one to several times what lives, by what survives, however slowly that
- * comes: 500 devices with 2,000 messages a second took 250 MiB for nothing. `bin/lamppost.js` keeps heaps small while
- * modules are loaded.
+ * Lets heaps grow while the process is under load, and only then. By itself V8 grows a young generation to its bound,
+ * and an old one to several times what lives, by what survives, however slowly that comes: 500 devices with 2,000
+ * messages a second took 250 MiB for nothing. `bin/lamppost.js` keeps heaps small while modules are loaded.
  */
 export function createHeapGrowth() {
   let last = process.cpuUsage();

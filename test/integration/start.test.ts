@@ -64,7 +64,7 @@ const STEPS = [
   ...['session checkpoints', 'MQTT listeners', 'state reader', 'journal reader', 'replays'],
   ...['trials of formats', 'backtests'],
   ...['imports', 'backups'],
-  ...['key use', 'citizens', 'people', 'bridges', 'HTTP listener', 'jobs', 'heap growth'],
+  ...['key use', 'citizens', 'people', 'bridges', 'HTTP listener', 'jobs', 'collections', 'heap growth'],
 ];
 
 test('start - does its steps in order; the stop undoes them and leaves no listener, open file or thread', async () => {

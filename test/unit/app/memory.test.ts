@@ -1,8 +1,32 @@
 import { expect, test } from 'vitest';
-import { createLoadWatch } from '../../../app/threads/memory.ts';
+import { createAfterLoad, createLoadWatch } from '../../../app/threads/memory.ts';
 
 test('memory - heaps may grow under a load that lasts, not for one busy moment', () => {
   const isLoaded = createLoadWatch();
   const cores = [0.9, 0.1, 1.7, 0.6, 2, 0.4, 0.5, 0.49];
   expect(cores.map(isLoaded)).toEqual([false, false, false, true, true, false, false, false]);
+});
+
+test('memory - what a load needed is collected once the thread is quiet, where it is worth it, and only then', () => {
+  const MIB = 1024 * 1024;
+  let size = 40 * MIB;
+  const collected: number[] = [];
+  const collect = () => {
+    collected.push(size / MIB);
+    size = 45 * MIB;
+  };
+  const look = createAfterLoad({ sizeOf: () => size, collect });
+  const looks = (...shares: number[]) => shares.forEach(look);
+  looks(0, 0, 0, 0);
+  size = 200 * MIB;
+  looks(0.9, 0.02, 0.01, 0.3, 0.01, 0.01);
+  expect(collected).toEqual([]);
+  looks(0.01);
+  expect(collected).toEqual([200]);
+  size = 60 * MIB;
+  looks(0, 0, 0, 0);
+  expect(collected).toEqual([200]);
+  size = 61 * MIB;
+  looks(0);
+  expect(collected).toEqual([200, 61]);
 });
