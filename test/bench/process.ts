@@ -41,10 +41,19 @@ function proportionalMiBOf(pid: number): number {
 /** A process and those that it started, itself first. */
 export function processesOf(pid: number): number[] {
   const threads = readdirSync(`/proc/${pid}/task`);
-  const children = threads.flatMap((thread) =>
-    readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
-  );
-  return [pid, ...children.flatMap(processesOf)];
+  return [pid, ...threads.flatMap((thread) => childrenOf(pid, thread)).flatMap(processesOf)];
+}
+
+/** Returns what a thread started; nothing of one that has ended since it was listed. */
+function childrenOf(pid: number, thread: string): number[] {
+  try {
+    const children = readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8');
+    return children.trim().split(' ').filter(Boolean).map(Number);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'ESRCH') throw error;
+    return [];
+  }
 }
 
 /** Memory of a process, MiB. */
