@@ -335,6 +335,8 @@ ticket: { service: waste }
     for (let n = 0; n < count; n += 10)
       await Promise.all(Array.from({ length: 10 }, (_, i) => open(`Numbered ${n + i}`, 'noise')));
     const page = await signedIn('Many Tickets', 'operator');
+    // The page that opened with the sign-in reads events, too.
+    await page.goto('about:blank');
     const read: number[] = [];
     await page.route('**/api/v1/events?*', async (route) => {
       const response = await route.fetch();
