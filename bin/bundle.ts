@@ -11,8 +11,8 @@ import { entry, stampOf } from './entry.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DIST = join(ROOT, 'dist');
-/** They find files of theirs beside themselves. */
-const EXTERNAL = [/^@duckdb\//, /^@jitl\//, /^quickjs-emscripten-core/, /^pino/];
+/** They find files of theirs beside themselves; Node warns of what the last two call, but not in packages. */
+const EXTERNAL = [/^@duckdb\//, /^@jitl\//, /^quickjs-emscripten-core/, /^pino/, /^mqtt$/, /^nodemailer/];
 /** How a thread or a process of its own is named where it is started. */
 const ENTRY = /new URL\('([./\w-]+\.ts)', import\.meta\.url\)/;
 
