@@ -49,7 +49,7 @@ export async function bundle(): Promise<boolean> {
   await made.close();
   const modules = new Set(output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : [])));
   const own = [...modules].filter((id) => id.startsWith(ROOT) && !id.includes('node_modules'));
-  const stamps = [...own, join(ROOT, 'package-lock.json')].map((path) => [
+  const stamps = [...own, join(ROOT, 'bin/bundle.ts'), join(ROOT, 'package-lock.json')].map((path) => [
     relative(ROOT, path),
     stampOf(pathToFileURL(path)),
   ]);
