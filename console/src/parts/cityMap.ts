@@ -61,7 +61,36 @@ export function drawCity(
     new Marker({ element }).setLngLat(own.getCenter()).addTo(map);
   }
   if (!bounds.isEmpty()) map.fitBounds(bounds, { padding: 16, animate: false });
+  drawCoarselyWhereSlow(map);
   return map;
+}
+
+/** A frame that takes longer to draw is slow, ms: there is no graphics card. */
+const SLOW_MS = 25;
+
+/**
+ * Where a frame takes long, a map that moves is drawn with half of the pixels each way, and sharp again once it stands
+ * still.
+ */
+function drawCoarselyWhereSlow(map: MapLibre): void {
+  const sharp = map.getPixelRatio();
+  const draw = (ratio: number) => map.getPixelRatio() !== ratio && map.setPixelRatio(ratio);
+  map.once('idle', () => {
+    if (msOfFrame(map) < SLOW_MS) return;
+    // A change of the pixels is a move, too, but nothing moves then.
+    map.on('movestart', () => map.isMoving() && draw(sharp / 2));
+    map.on('idle', () => draw(sharp));
+  });
+}
+
+/** Draws once more, and waits until it is drawn. */
+function msOfFrame(map: MapLibre): number {
+  const canvas = map.getCanvas();
+  const gl = canvas.getContext('webgl2') ?? canvas.getContext('webgl');
+  const from = performance.now();
+  map.redraw();
+  gl?.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
+  return performance.now() - from;
 }
 
 /** Whose map it is; as text, since the library takes HTML. */
