@@ -397,7 +397,7 @@ function memoryOf(machine: number) {
   return {
     engineYoungMiB: share(1 / 64, 16, 128),
     brokerYoungMiB: share(3 / 128, 24, 192),
-    duckdb: { memoryMiB: share(1 / 8, 128, 1_024), walMiB: share(1 / 64, 8, 32) },
+    duckdb: { memoryMiB: share(1 / 128, 96, 128), walMiB: share(1 / 256, 8, 16) },
   };
 }
 

@@ -3,4 +3,4 @@ export { createTrustedProxies, sourceOf, type TrustedProxies } from './address.t
 export { type Rate, TokenBucket } from './bucket.ts';
 export { createGate, type Gate, type GateLimits } from './gate.ts';
 export { Logins, type RefusedLogin, shown } from './logins.ts';
-export { createTurns, type Turns } from './turns.ts';
+export { createTurns, type TurnLimits, type Turns } from './turns.ts';

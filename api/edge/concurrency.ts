@@ -1,6 +1,8 @@
-import type { FastifyInstance } from 'fastify';
+import { setImmediate } from 'node:timers/promises';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import { z } from 'zod';
 import { LamppostError } from '../../domain/index.ts';
-import { createGate, type GateLimits } from '../../limits/index.ts';
+import { createGate, createTurns, type GateLimits, type TurnLimits } from '../../limits/index.ts';
 import type { Refusals } from './refusals.ts';
 
 /** How many expensive requests of each kind run at once, of one key and in all. */
@@ -42,6 +44,41 @@ export function limitConcurrency(
     throw tooMany(concurrency, limits[concurrency], gates[concurrency]!.size);
   });
 }
+
+/** Lists that wait to begin, of one key and in all. */
+const WAITING: TurnLimits = { atOnce: 1, perHolder: 200, total: 2_000 };
+
+/**
+ * Lets one list begin in each turn of the event loop, and keys in turns. A long page takes tens of milliseconds of this
+ * thread, and several of them one after another would keep everybody else's requests waiting.
+ */
+export function spreadLists(app: FastifyInstance, refusals: Refusals, limits = WAITING): void {
+  const turns = createTurns(limits);
+  const turnOf = (holder: string) =>
+    new Promise<void>((begin, refuse) => {
+      const turn = async () => {
+        begin();
+        await setImmediate();
+      };
+      turns.run(holder, turn).catch(refuse);
+    });
+  app.addHook('onRoute', (route) => {
+    if (!isList(route)) return;
+    const wait = async ({ holder }: FastifyRequest, reply: FastifyReply) => {
+      await turnOf(holder).catch((error: unknown) => {
+        refusals.count('concurrency');
+        throw error;
+      });
+      // Whoever has gone meanwhile costs nothing more.
+      return reply.raw.destroyed ? reply.hijack() : undefined;
+    };
+    route.preHandler = [wait, ...[route.preHandler ?? []].flat()];
+  });
+}
+
+/** Whether a route takes how many items a page has at most. */
+const isList = ({ schema }: RouteOptions) =>
+  schema?.querystring instanceof z.ZodObject && 'limit' in schema.querystring.shape;
 
 function tooMany(kind: Concurrency, { perHolder, total }: GateLimits, open: number): LamppostError {
   if (open >= total) {

@@ -21,6 +21,8 @@ export interface Connections {
   leave(socket: Socket): void;
   /** Notes that a request began on the connection; returns the function that notes its end. */
   begin(socket: Socket): () => void;
+  /** Returns how many requests of the connection are not responded to yet. */
+  busyOf(socket: Socket): number;
   /** From now on the connection is that of a key. False where the key has too many that are in use. */
   claim(socket: Socket, key: string): boolean;
   /** From now on the connection is a WebSocket of an address. False where the address has too many. */
@@ -113,6 +115,7 @@ export function createConnections(
         if (now !== undefined) now.busy--;
       };
     },
+    busyOf: (socket) => all.get(socket)?.busy ?? 0,
     claim(socket, key) {
       const connection = all.get(socket);
       if (connection === undefined || connection.who === 'proxies') return true;

@@ -5,7 +5,7 @@ import type { ApiDeps } from '../deps.ts';
 import { admit } from './admission.ts';
 import { boundBodies } from './bodies.ts';
 import { addressOf } from './client.ts';
-import { limitConcurrency } from './concurrency.ts';
+import { limitConcurrency, spreadLists } from './concurrency.ts';
 import type { Connections } from './connections.ts';
 import type { Cookies } from './cookies.ts';
 import { setHeaders } from './headers.ts';
@@ -66,4 +66,5 @@ export function protect(app: FastifyInstance, parts: Parts, options: EdgeOptions
   boundBodies(app, options.timeouts, parts.refusals);
   boundMemory(app, parts.refusals, options.memory);
   limitConcurrency(app, parts.refusals);
+  spreadLists(app, parts.refusals);
 }

@@ -11,6 +11,9 @@ const { createServer } = process.getBuiltinModule('node:http');
 /** The first line and the headers of a request, bytes. */
 const MAX_HEADER = 16 * 1024;
 
+/** Requests of one connection that are not responded to yet (RFC 9112 §9.3.2); few clients have more than one. */
+const MOST_PIPELINED = 10;
+
 /**
  * Returns what creates Node's server for Fastify, once for each address that it listens on. `requestTimeout` is about
  * what clients send, so that streams of events may take as long as they like (Node: http.Server).
@@ -25,9 +28,17 @@ export function listenerOf(timeouts: Timeouts, connections: Connections, refusal
       connectionsCheckingInterval: timeouts.checkMs,
       shouldUpgradeCallback: isWebSocket,
     };
-    const server = createServer(options, listener);
+    const bounded: RequestListener = (request, response) => {
+      const { socket } = request;
+      // Node parses all that came at once, and goes on after a connection has ended.
+      if (socket.destroyed) return;
+      if (connections.busyOf(socket) < MOST_PIPELINED) return listener(request, response);
+      refusals.count('pipelined');
+      socket.destroy();
+    };
+    const server = createServer(options, bounded);
     // The headers are looked at before the body is asked for.
-    server.on('checkContinue', listener);
+    server.on('checkContinue', bounded);
     server.on('connection', (socket) => connections.accept(socket));
     server.on('clientError', clientErrors(refusals));
     return server;

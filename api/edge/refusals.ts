@@ -17,6 +17,7 @@ const REFUSED = [
   'stream-gave-way',
   'timeout',
   'not-http',
+  'pipelined',
   'headers-too-large',
   'body-too-large',
   'body-not-ended',

@@ -1,4 +1,5 @@
 import { flushCompileCache } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { getHeapStatistics, type HeapInfo, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Worker } from 'node:worker_threads';
@@ -88,17 +89,20 @@ function sizeOfThread(): number {
   return total_physical_size + external_memory;
 }
 
-/** CPU of the process, cores, from which on memory is worth less than time. */
-const BUSY_CORES = 0.5;
-/** The end of a start, or a page that somebody opens, is one busy look; a load is more. */
-const BUSY_LOOKS = 2;
+/**
+ * CPU of the process, cores, from which on memory is worth less than time: more than one thread can do, or most of the
+ * only core there is.
+ */
+const BUSY_CORES = Math.min(1, 0.75 * availableParallelism());
+/** The end of a start, a page that somebody opens, or hundreds of devices that connect, are a busy look or two. */
+const BUSY_LOOKS = 3;
 const LOOK_MS = 1_000;
 
 /** Returns what says of each look, by the CPU since the one before, whether the process is under a load that lasts. */
-export function createLoadWatch(): (cores: number) => boolean {
+export function createLoadWatch(from = BUSY_CORES): (cores: number) => boolean {
   let busy = 0;
   return (cores) => {
-    busy = cores >= BUSY_CORES ? busy + 1 : 0;
+    busy = cores >= from ? busy + 1 : 0;
     return busy >= BUSY_LOOKS;
   };
 }

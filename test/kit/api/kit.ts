@@ -132,6 +132,7 @@ export async function openApi(
   }: Replaced = {},
 ) {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-api-'));
+  const refusals = createRefusals();
   const state = openState(
     join(dir, 'state.sqlite'),
     REGISTRY_SCHEMA,
@@ -357,7 +358,7 @@ export async function openApi(
     }),
     log,
     clock,
-    refusals: createRefusals(),
+    refusals,
     responded: (response) => void responded.push(response),
     city: shown ?? (() => city!),
     rules: {
@@ -439,6 +440,8 @@ export async function openApi(
     tlsPort: api.tlsPort(),
     renew: api.renew,
     listeners,
+    /** What was refused, by reason. */
+    refusals,
     /** The responses that have left, and what queries of the history took, seconds. */
     responded,
     queried,

@@ -2,9 +2,10 @@ import { expect, test } from 'vitest';
 import { createAfterLoad, createLoadWatch } from '../../../app/threads/memory.ts';
 
 test('memory - heaps may grow under a load that lasts, not for one busy moment', () => {
-  const isLoaded = createLoadWatch();
-  const cores = [0.9, 0.1, 1.7, 0.6, 2, 0.4, 0.5, 0.49];
-  expect(cores.map(isLoaded)).toEqual([false, false, false, true, true, false, false, false]);
+  const isLoaded = createLoadWatch(1);
+  const cores = [1.4, 1.2, 0.1, 1.7, 1, 2, 1.1, 0.9, 1, 1, 0.99];
+  const looks = cores.map(isLoaded);
+  expect(looks.flatMap((isBusy, at) => (isBusy ? at : []))).toEqual([5, 6]);
 });
 
 test('memory - what a load needed is collected once the thread is quiet, where it is worth it, and only then', () => {

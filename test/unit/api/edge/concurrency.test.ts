@@ -1,8 +1,9 @@
 import Fastify, { type FastifyRequest } from 'fastify';
 import { afterEach, expect, test } from 'vitest';
-import { limitConcurrency } from '../../../../api/edge/concurrency.ts';
+import { limitConcurrency, spreadLists } from '../../../../api/edge/concurrency.ts';
 import { createRefusals } from '../../../../api/index.ts';
 import { respondWithProblems } from '../../../../api/problem.ts';
+import { Paged } from '../../../../api/schema.ts';
 
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -73,4 +74,56 @@ test('api - where all places are taken by others, an expensive request is refuse
   await until(2);
   const refused = await ask('/expensive', 'b');
   expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '2']);
+});
+
+test('api - one list begins in each turn of the event loop, keys in turns, and nothing else waits for them', async () => {
+  const app = Fastify({ forceCloseConnections: true });
+  app.decorateRequest('holder', '');
+  app.addHook('onRequest', async (request: FastifyRequest) => {
+    request.holder = String(request.headers['x-key']);
+  });
+  spreadLists(app, createRefusals());
+  const begun: string[] = [];
+  let turn = 0;
+  const look = () => {
+    turn++;
+    timer = setImmediate(look);
+  };
+  let timer = setImmediate(look);
+  stops.push(async () => clearImmediate(timer));
+  const handler = async ({ holder }: FastifyRequest) => {
+    begun.push(`${holder} ${turn}`);
+    return [];
+  };
+  app.setValidatorCompiler(() => () => true);
+  app.get('/list', { schema: { querystring: Paged } }, handler);
+  app.get('/one', async () => 'one');
+  await app.ready();
+  stops.push(() => app.close());
+  const ask = (url: string, key: string) => app.inject({ url, headers: { 'x-key': key } });
+  const lists = ['a', 'a', 'a', 'a', 'b'].map((key) => ask('/list', key));
+  await ask('/one', 'c');
+  expect(begun.length).toBeLessThan(5);
+  await Promise.all(lists);
+  expect(begun.map((line) => line.split(' ')[0])).toEqual(['a', 'a', 'b', 'a', 'a']);
+  expect(new Set(begun.map((line) => line.split(' ')[1])).size).toBe(5);
+});
+
+test('api - lists of a key that wait beyond its bound are refused, others are not', async () => {
+  const app = Fastify({ forceCloseConnections: true });
+  respondWithProblems(app);
+  app.decorateRequest('holder', '');
+  app.addHook('onRequest', async (request: FastifyRequest) => {
+    request.holder = String(request.headers['x-key']);
+  });
+  const refusals = createRefusals();
+  spreadLists(app, refusals, { atOnce: 1, perHolder: 2, total: 10 });
+  app.setValidatorCompiler(() => () => true);
+  app.get('/list', { schema: { querystring: Paged } }, async () => []);
+  await app.ready();
+  stops.push(() => app.close());
+  const ask = (key: string) => app.inject({ url: '/list', headers: { 'x-key': key } });
+  const all = await Promise.all(['a', 'a', 'a', 'a', 'a', 'b'].map(ask));
+  expect(all.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200, 429, 429, 200]);
+  expect(refusals.counts().concurrency).toBe(2);
 });
