@@ -21,8 +21,8 @@ test('api - ten requests that one connection sends at once are responded to, wit
 
   const oneByOne = rawClient(api.port);
   for (let n = 1; n <= 30; n++) {
-    oneByOne.socket.write(`${HEALTH.join('\r\n')}\r\n`);
-    await oneByOne.until(new RegExp(`(HTTP/1.1 200[^]*){${n}}`));
+    oneByOne.socket.write(`GET /health?n=${n} HTTP/1.1\r\nhost: a\r\n\r\n`);
+    await oneByOne.until(new RegExp(`^(?:HTTP/1.1 200 [^{]*{[^}]*}){${n}}$`));
   }
   oneByOne.socket.destroy();
 });
