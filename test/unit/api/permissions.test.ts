@@ -45,20 +45,17 @@ describe('every route', () => {
 
   // Whose something is, departments.campaign.test.ts asks: here one department is as another.
   const inOne = GRANTS.filter(({ department }) => department !== 'roads');
-  test.each(inOne.map((grant) => [nameOf(grant), grant] as const))(
-    'lets in %s as the table says',
-    async (_, grant) => {
-      for (const { method, path, permission } of scene.routes) {
-        const isAllowed = mayAny([grant], permission);
-        // It would copy the files of this test.
-        if (isAllowed && permission === 'backups.write') continue;
-        const { status, detail } = await scene.ask(scene.keyOf(grant), method, path.replace(/\{\w+\}/g, 'x'));
-        const isRefused = status === 403 && detail.startsWith(`this needs the right ${permission}`);
-        expect(isRefused, `${method} ${path}: ${status} ${detail}`).toBe(!isAllowed);
-        expect(status, `${method} ${path}`).not.toBe(401);
-      }
-    },
-  );
+  test.each(inOne.map((grant) => [nameOf(grant), grant] as const))('lets in %s as the table says', async (_, grant) => {
+    for (const { method, path, permission } of scene.routes) {
+      const isAllowed = mayAny([grant], permission);
+      // It would copy the files of this test.
+      if (isAllowed && permission === 'backups.write') continue;
+      const { status, detail } = await scene.ask(scene.keyOf(grant), method, path.replace(/\{\w+\}/g, 'x'));
+      const isRefused = status === 403 && detail.startsWith(`this needs the right ${permission}`);
+      expect(isRefused, `${method} ${path}: ${status} ${detail}`).toBe(!isAllowed);
+      expect(status, `${method} ${path}`).not.toBe(401);
+    }
+  });
 });
 
 describe('people', () => {
