@@ -124,7 +124,7 @@ const Settings = z.object({
     .regex(/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/, 'must be whsec_ and 24 bytes or more in base64')
     .optional(),
   MQTT_HOST: z.string().default('0.0.0.0'),
-  /** `off`: only TLS and WebSocket. */
+  /** `off`: only over TLS, also over WebSocket. */
   MQTT_PORT: z.union([z.literal('off'), port(1883)], 'must be a port from 0 to 65535, or off'),
   MQTT_MAX_PACKET: bytes(256 * 1024),
   MQTT_MAX_CONNECTIONS: z.coerce.number().int().min(1).default(20_000),
@@ -211,6 +211,7 @@ function edgeOf(s: z.infer<typeof Settings>): Partial<EdgeOptions> {
     requests: perSecond === 0 ? null : { perSecond, burst: Math.max(1, perSecond * 10) },
     https: s.LAMPPOST_PUBLIC_URL?.startsWith('https:') ?? false,
     redirect: s.HTTP_REDIRECT ? s.LAMPPOST_PUBLIC_URL! : null,
+    mqttNeedsTls: s.MQTT_PORT === 'off',
     publicOrigin: s.LAMPPOST_PUBLIC_URL === undefined ? null : new URL(s.LAMPPOST_PUBLIC_URL).origin,
   };
 }

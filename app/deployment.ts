@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { DAY_MS, type Key, type Person, ROLES } from '../domain/index.ts';
-import { MANIFEST, othersMay } from '../store/index.ts';
+import { allMayChange, MANIFEST, othersMay } from '../store/index.ts';
 import type { Config } from './config.ts';
 
 /** Something about a deployment that may be wrong, and what to do about it. */
@@ -139,10 +139,23 @@ function listed(names: readonly string[]): string {
   return [...names.slice(0, SHOWN), ...more].join(', ');
 }
 
-function* ofFiles({ data, certificates }: Config): Generator<Advice> {
-  const open = [data, certificates?.TLS_KEY ?? data].filter(othersMay);
-  for (const path of new Set(open))
-    yield { about: 'files', problem: `others may use ${path}`, todo: `chmod go= ${path}` };
+/** Data, backups and secrets are for the server's account; the city folder is not for everybody to change. */
+function* ofFiles({ data, backup, certificates, cluster, bridges, city }: Config): Generator<Advice> {
+  const about = 'files';
+  const secret = [certificates?.TLS_KEY, cluster?.credentials, cluster?.tls.key, bridges.folder];
+  const own = [data, ...backupsIn(backup.dir), ...secret].filter((path) => typeof path === 'string');
+  for (const path of new Set(own.filter(othersMay)))
+    yield { about, problem: `others may use ${path}`, todo: `chmod go= ${path}` };
+  if (allMayChange(city))
+    yield { about, problem: `everybody on this machine may change ${city}`, todo: `chmod -R o-w ${city}` };
+}
+
+/** The folders of backups, by what each has. */
+function backupsIn(dir: string | null): string[] {
+  if (dir === null) return [];
+  return readdirSync(dir)
+    .map((name) => join(dir, name))
+    .filter((path) => existsSync(join(path, MANIFEST)));
 }
 
 /** A difference that the way to the server does not explain. */
@@ -155,6 +168,12 @@ function* ofClock({ clock, ntp }: Seen): Generator<Advice> {
       about,
       problem: 'the clock of this machine follows no time server',
       todo: 'start one of chrony or systemd-timesyncd (timedatectl set-ntp true)',
+    };
+  if (ntp === null)
+    yield {
+      about,
+      problem: 'this machine does not say whether its clock follows a time server',
+      todo: 'look (chronyc tracking, or timedatectl on the machine around a container): deadlines and windows need it',
     };
   if (clock === null) return;
   const skewMs = clock.serverMs - clock.hereMs;
@@ -192,8 +211,7 @@ function* ofBackups({ backup: { dir }, data }: Config, nowMs: number): Generator
     yield { about, problem: 'there are no backups', todo };
     return;
   }
-  const made = readdirSync(dir).map((name) => statSync(join(dir, name, MANIFEST), { throwIfNoEntry: false })?.mtimeMs);
-  const newestMs = Math.max(...made.map((ms) => ms ?? 0), 0);
+  const newestMs = Math.max(...backupsIn(dir).map((path) => statSync(join(path, MANIFEST)).mtimeMs), 0);
   if (nowMs - newestMs > OLDEST_MS && existsSync(data)) {
     const age = newestMs === 0 ? 'none yet' : `of ${new Date(newestMs).toISOString()}`;
     const todo = 'run lamppost backup, and look in the log for why the nightly one failed';

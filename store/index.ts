@@ -14,7 +14,7 @@ export { lockFolder, ownerOf } from './lock.ts';
 export { createRanking, nextOf, type Order, type Ranked, type Ranking } from './order.ts';
 export { atOnce, conditionsOf, type Filter, inTurns, PAGE_BYTES, positionOf, textIn } from './page.ts';
 export { containing, type PlaceFilter, placeConditions } from './place.ts';
-export { keepPrivate, othersMay, PRIVATE_FILE } from './private.ts';
+export { allMayChange, keepPrivate, othersMay, PRIVATE_FILE } from './private.ts';
 export {
   type BackupFile,
   MANIFEST,

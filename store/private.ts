@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 
@@ -9,10 +9,24 @@ export const PRIVATE_FILE = 0o600;
 /** The permissions of everyone but the owner. */
 const OTHERS = 0o077;
 
+/** The permission of everyone to write; a group may be the team that maintains a folder. */
+const ALL_WRITE = 0o002;
+
 /** Whether everyone on the machine, or a group, has a permission for a file or folder; false where there is none. */
 export function othersMay(path: string): boolean {
+  return hasAny(path, OTHERS);
+}
+
+function hasAny(path: string, permissions: number): boolean {
   if (process.platform === 'win32') return false;
-  return ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & OTHERS) !== 0;
+  return ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & permissions) !== 0;
+}
+
+/** Whether everyone on the machine may change a folder or a file in it; false where there is none. */
+export function allMayChange(dir: string): boolean {
+  if (!existsSync(dir)) return false;
+  const within = readdirSync(dir, { recursive: true, encoding: 'utf8' }).map((name) => join(dir, name));
+  return [dir, ...within].some((path) => hasAny(path, ALL_WRITE));
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import type { Clock, Sharing } from '../../domain/index.ts';
 import { sourceOf } from '../../limits/index.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -29,9 +29,6 @@ export { acceptWebSockets } from './web-sockets.ts';
 /** What a proxy or a supervisor asks from the same machine, without TLS. */
 const SERVED_PLAIN: ReadonlySet<string> = new Set(['/health', '/ready']);
 
-/** Whether the client's own connection has TLS: the header of HSTS means nothing without it (RFC 6797 §7.2). */
-const isSecure = ({ raw: { socket } }: FastifyRequest) => 'encrypted' in socket && socket.encrypted === true;
-
 interface Parts {
   readonly clock: Clock;
   readonly keys: Pick<ApiDeps['keys'], 'authenticate'>;
@@ -50,12 +47,14 @@ export function protect(app: FastifyInstance, parts: Parts, options: EdgeOptions
   app.decorateRequest('source', '');
   app.decorateRequest('holder', '');
   app.addHook('onRequest', async (request, reply) => {
-    setHeaders(reply.raw, options.https || isSecure(request));
+    const { redirect } = options;
+    const isSecure = request.protocol === 'https';
+    // Without TLS there is no HSTS (RFC 6797 §7.2). A proxy that is not named may have it in front.
+    setHeaders(reply.raw, isSecure || (options.https && redirect === null));
     request.source = sourceOf(addressOf(request.raw, options.proxies));
     request.holder = request.source;
     reply.raw.once('close', parts.connections.begin(request.raw.socket));
-    const { redirect } = options;
-    if (redirect === null || request.protocol === 'https' || SERVED_PLAIN.has(request.url.split('?')[0]!)) return;
+    if (redirect === null || isSecure || SERVED_PLAIN.has(request.url.split('?')[0]!)) return;
     // RFC 9110 §15.4.9: the method and the body stay.
     return reply
       .code(308)

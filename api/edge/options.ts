@@ -43,6 +43,8 @@ export interface EdgeOptions {
   readonly https: boolean;
   /** Where requests that come without TLS are sent, such as `https://lamppost.example`; null: they are served. */
   readonly redirect: string | null;
+  /** Whether MQTT over WebSocket needs TLS, also where other requests that come without it are served. */
+  readonly mqttNeedsTls: boolean;
   /** Where people reach the API, as browsers name it in `Origin`; null: by the name in each request. */
   readonly publicOrigin: string | null;
 }
@@ -67,5 +69,6 @@ export const EDGE: EdgeOptions = {
   memory: {},
   https: false,
   redirect: null,
+  mqttNeedsTls: false,
   publicOrigin: null,
 };

@@ -13,8 +13,10 @@ const MAX_PAYLOAD = 512 * 1024;
 
 interface Parts {
   readonly proxies: TrustedProxies;
-  /** Where clients without TLS belong; null: they may stay. */
+  /** Where clients without TLS belong; null: they may stay, unless MQTT needs TLS. */
   readonly redirect: string | null;
+  readonly mqttNeedsTls: boolean;
+  readonly publicOrigin: string | null;
   readonly connections: Connections;
   readonly refusals: Refusals;
   readonly acceptWebSocket: ApiDeps['acceptWebSocket'];
@@ -31,8 +33,10 @@ export function isWebSocket({ url, headers }: IncomingMessage): boolean {
  */
 export function acceptWebSockets(
   server: Server,
-  { proxies, redirect, connections, refusals, acceptWebSocket }: Parts,
+  { proxies, redirect, mqttNeedsTls, publicOrigin, connections, refusals, acceptWebSocket }: Parts,
 ): WebSocketServer {
+  const tls = (redirect ?? publicOrigin)?.match(/^https(:.*)/)?.[1];
+  const needed = `MQTT over WebSocket needs TLS here${tls === undefined ? '' : `: wss${tls}/mqtt`}`;
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_PAYLOAD,
@@ -40,10 +44,10 @@ export function acceptWebSockets(
     handleProtocols: (offered) => ['mqtt', 'mqttv3.1'].find((name) => offered.has(name)) ?? false,
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (redirect !== null && !isSecure(request, proxies)) {
+    if ((redirect !== null || mqttNeedsTls) && !isSecure(request, proxies)) {
       // Clients of WebSockets follow no redirection: a secret would be sent again without TLS.
       refusals.count('no-tls');
-      sendFault(socket as Socket, 403, `MQTT over WebSocket needs TLS here: ${redirect.replace(/^http/, 'ws')}/mqtt`);
+      sendFault(socket as Socket, 403, needed);
       return;
     }
     const address = addressOf(request, proxies);

@@ -10,7 +10,7 @@ import { KeyResponse, KeyWithSecret } from '../responses/registry.ts';
 import { found, given, Id, Name, OverlapBody, overlapOf, pageOf, partOf, Short } from '../schema.ts';
 import type { App } from './routes.ts';
 
-type Deps = Pick<ApiDeps, 'keys' | 'city'>;
+type Deps = Pick<ApiDeps, 'keys' | 'city' | 'clock'>;
 
 const tags = ['keys'];
 const admin = { permission: 'keys.write', audited: 'action' } as const;
@@ -39,9 +39,10 @@ const ChangeBody = z.strictObject({
 });
 
 /** `/api/v1/keys`: the keys of people and programs. */
-export function keyRoutes(app: App, { keys, city }: Deps): void {
+export function keyRoutes(app: App, deps: Deps): void {
+  const { keys } = deps;
   readRoutes(app, keys);
-  changeRoutes(app, { keys, city });
+  changeRoutes(app, deps);
   secretRoutes(app, keys);
 }
 
@@ -76,7 +77,7 @@ function withTag<T extends RegisteredKey>(reply: FastifyReply, key: T): T {
   return key;
 }
 
-function changeRoutes(app: App, { keys, city }: Deps): void {
+function changeRoutes(app: App, { keys, city, clock }: Deps): void {
   app.post(
     '/api/v1/keys',
     {
@@ -91,9 +92,12 @@ function changeRoutes(app: App, { keys, city }: Deps): void {
     },
     async (request, reply) => {
       const { expiresAt, ...key } = request.body;
+      const expiresMs = instantOf(expiresAt);
+      if (expiresMs !== null && expiresMs <= clock.now())
+        throw new LamppostError('invalid', `expiresAt: ${expiresAt} is past: nobody could use the key`);
       refuseUplinks(key.role, key.uplinks !== undefined);
       requireGivable(key, request.grants, city());
-      const added = await keys.add({ ...key, expiresMs: instantOf(expiresAt) }, callerOf(request));
+      const added = await keys.add({ ...key, expiresMs }, callerOf(request));
       return withTag(reply.code(201), added);
     },
   );

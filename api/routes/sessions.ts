@@ -21,6 +21,10 @@ import { visitorOf } from './sign-in.ts';
 type Deps = Pick<ApiDeps, 'people' | 'clock' | 'city'>;
 
 const tags = ['people'];
+const Password = z
+  .string()
+  .min(1)
+  .max(4 * MOST_PASSWORD);
 const Code = z.string().regex(/^\d{6}$/, 'six digits are right');
 const NewTotp = z
   .object({ secret: z.string(), uri: z.string().describe('For a QR code, as authenticator apps read it') })
@@ -91,10 +95,6 @@ export function sessionRoutes(app: App, deps: Deps, cookies: Cookies): void {
 
 function passwordRoute(app: App, deps: Deps, cookies: Cookies): void {
   const { people } = deps;
-  const password = z
-    .string()
-    .min(1)
-    .max(4 * MOST_PASSWORD);
   app.post(
     '/auth/password',
     {
@@ -105,7 +105,7 @@ function passwordRoute(app: App, deps: Deps, cookies: Cookies): void {
         summary:
           'Sets the password of the person and ends all other sessions. `current` is needed where there is one, but ' +
           'for whoever came by a one-time link',
-        body: z.strictObject({ password, current: password.optional() }),
+        body: z.strictObject({ password: Password, current: Password.optional() }),
         response: { 200: PersonResponse },
       },
     },
@@ -146,16 +146,25 @@ function totpRoutes(app: App, { people, clock, city }: Deps, cookies: Cookies): 
       config,
       schema: {
         tags,
-        summary: 'Puts an authenticator in force, with a code that it shows, and ends all other sessions',
-        body: z.strictObject({ secret: z.string().regex(TOTP_SECRET, 'a secret of POST is right'), code: Code }),
+        summary:
+          'Puts an authenticator in force, with a code that it shows, and ends all other sessions. `password` is ' +
+          'needed where it takes the place of another one',
+        body: z.strictObject({
+          secret: z.string().regex(TOTP_SECRET, 'a secret of POST is right'),
+          code: Code,
+          password: Password.optional(),
+        }),
         response: { 200: PersonResponse },
       },
     },
     async (request, reply) => {
       const who = signedIn(request);
-      const { secret, code } = request.body;
+      const { secret, code, password } = request.body;
       const step = totpStep(secret, code, clock.now());
       if (step === null) throw wrongCode();
+      // A stolen session does not suffice for another authenticator.
+      const stored = storedOf(people, who.person);
+      if (stored.totp !== null) await confirmedBy(people, stored, request, password, 'password');
       const after = await people.change(
         { do: 'person.totp', person: who.person, secret: people.seal(secret) },
         caller(request),
@@ -172,12 +181,7 @@ function totpRoutes(app: App, { people, clock, city }: Deps, cookies: Cookies): 
       schema: {
         tags,
         summary: 'Ends the use of an authenticator; the person gives their password, and is signed out everywhere',
-        body: z.strictObject({
-          password: z
-            .string()
-            .min(1)
-            .max(4 * MOST_PASSWORD),
-        }),
+        body: z.strictObject({ password: Password }),
         response: { 200: PersonResponse },
       },
     },
@@ -202,8 +206,19 @@ async function confirmed({ people, clock }: Deps, stored: StoredPerson, request:
   const session = people.sessions.get(signedIn(request).session);
   const byLink = session?.how === 'link' && clock.now() - session.madeMs < LINK_COUNTS_MS;
   if (stored.password === null || byLink) return;
-  if (current === undefined) throw new LamppostError('invalid', 'current: send the password that you have now');
-  await people.signIn.confirm(stored, current, visitorOf(request));
+  await confirmedBy(people, stored, request, current, 'current');
+}
+
+/** Throws `invalid` where there is no password in this field, and as `confirm` does where it is wrong. */
+async function confirmedBy(
+  people: People,
+  stored: StoredPerson,
+  request: FastifyRequest,
+  given: string | undefined,
+  field: string,
+) {
+  if (given === undefined) throw new LamppostError('invalid', `${field}: send the password that you have now`);
+  await people.signIn.confirm(stored, given, visitorOf(request));
 }
 
 function signedIn({ key }: FastifyRequest): PersonPrincipal {

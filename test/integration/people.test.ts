@@ -163,6 +163,12 @@ test('people - with an authenticator a password is not enough, and each code cou
   expect(
     (await visit.send('PUT', '/auth/totp', { secret: body.secret, code: totpCode(body.secret, step()) })).status,
   ).toBe(200);
+  // A session alone, which may be stolen, does not take its place.
+  const other = (await visit.send<{ secret: string }>('POST', '/auth/totp')).body.secret;
+  const replace = (more: object) =>
+    visit.send('PUT', '/auth/totp', { secret: other, code: totpCode(other, step()), ...more });
+  expect((await replace({})).body.detail).toContain('password: send the password');
+  expect((await replace({ password: 'not the password' })).body.reason).toBe('wrong-password');
   const login = (code?: string) => new Visit(server).login('totp@city.example', PASSWORD, code);
   expect(await login()).toMatchObject({ status: 403, body: { reason: 'code-needed' } });
   const next = totpCode(body.secret, step() + 1);

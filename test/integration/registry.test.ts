@@ -201,6 +201,12 @@ describe('keys', () => {
     expect((await ask('GET', `/api/v1/keys/${key.id}`)).status).toBe(404);
   });
 
+  test('a key that could never be used is not added', async () => {
+    const past = { name: 'late', role: 'viewer', expiresAt: '2020-01-01T00:00:00Z' };
+    const { status, body } = await ask<{ detail: string }>('POST', '/api/v1/keys', past);
+    expect([status, body.detail]).toEqual([400, 'expiresAt: 2020-01-01T00:00:00Z is past: nobody could use the key']);
+  });
+
   test('an event stream ends with the secret that opened it: by a rotation, or by what ends its overlap', async () => {
     const { body: key } = await ask<{ id: string; secret: string }>('POST', '/api/v1/keys', {
       name: 'a',

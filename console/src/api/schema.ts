@@ -503,7 +503,7 @@ export interface paths {
   };
   "/auth/totp": {
     post: { parameters: { header?: Record<string, string> }; responses: { 200: { content: { "application/json": NewTotp } }; default: { content: { "application/problem+json": Problem } } } };
-    put: { parameters: { header?: { "Idempotency-Key"?: string } }; requestBody: { content: { "application/json": { secret: string; code: string } } }; responses: { 200: { content: { "application/json": Person } }; default: { content: { "application/problem+json": Problem } } } };
+    put: { parameters: { header?: { "Idempotency-Key"?: string } }; requestBody: { content: { "application/json": { secret: string; code: string; password?: string } } }; responses: { 200: { content: { "application/json": Person } }; default: { content: { "application/problem+json": Problem } } } };
     delete: { parameters: { header?: { "Idempotency-Key"?: string } }; requestBody: { content: { "application/json": { password: string } } }; responses: { 200: { content: { "application/json": Person } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/events": {

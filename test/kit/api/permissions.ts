@@ -104,8 +104,6 @@ export async function openPermissions() {
     return visit;
   }
 
-  /** One route of each right. */
-  const oneOfEach = () => new Map(routes.map((route) => [route.permission, route])).values();
-  return { api, routes, keyOf, ask, made, signedIn, oneOfEach };
+  return { api, routes, keyOf, ask, made, signedIn };
 }
 export type Permissions = Awaited<ReturnType<typeof openPermissions>>;

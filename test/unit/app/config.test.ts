@@ -50,8 +50,10 @@ test('settings - a variable that is empty, as in an env file, counts as absent; 
 });
 
 test('settings - plain MQTT and the key of the settings can be switched off', () => {
-  const { mqtt, adminKey, adminKeyOff } = readConfig({ MQTT_PORT: 'off', LAMPPOST_ADMIN_KEY: 'off' });
+  const { mqtt, http, adminKey, adminKeyOff } = readConfig({ MQTT_PORT: 'off', LAMPPOST_ADMIN_KEY: 'off' });
   expect([mqtt.port, adminKey, adminKeyOff]).toEqual([null, null, true]);
+  // A WebSocket without TLS would be plain MQTT by another name.
+  expect([http.edge.mqttNeedsTls, readConfig({}).http.edge.mqttNeedsTls]).toEqual([true, false]);
   expect(readConfig({})).toMatchObject({ mqtt: { port: 1883 }, adminKey: null, adminKeyOff: false });
 });
 

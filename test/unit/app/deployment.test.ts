@@ -7,7 +7,7 @@ import { certificate } from '../../kit/broker/certificate.ts';
 
 const NOW = Date.parse('2026-11-29T12:00:00Z');
 const DAY = 86_400_000;
-const NOTHING: Seen = { clock: null, ntp: null, keys: null, people: null };
+const NOTHING: Seen = { clock: null, ntp: true, keys: null, people: null };
 
 function folder(): string {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-doctor-'));
@@ -121,6 +121,32 @@ test.skipIf(process.platform === 'win32')('doctor - files that others may use', 
   ]);
 });
 
+test.skipIf(process.platform === 'win32')(
+  'doctor - secrets and backups that others may read, a city that all may change',
+  () => {
+    const dir = folder();
+    const path = (name: string) => join(dir, name);
+    mkdirSync(path('bridges'), { mode: 0o700 });
+    mkdirSync(path('city/rules'), { recursive: true, mode: 0o755 });
+    for (const name of ['nats.creds', 'nats.key']) writeFileSync(path(name), '', { mode: 0o600 });
+    writeFileSync(path('city/rules/a.yaml'), '', { mode: 0o644 });
+    const settings = settingsOf(dir, {
+      ...{ LAMPPOST_CITY: path('city'), LAMPPOST_BRIDGE_SECRETS: path('bridges'), LAMPPOST_LOG: 'nats://127.0.0.1' },
+      ...{ LAMPPOST_ADMIN_KEY: 'x'.repeat(32), LAMPPOST_SECRETS_KEY: 'x'.repeat(32) },
+      ...{ NATS_CREDENTIALS: path('nats.creds'), NATS_KEY: path('nats.key') },
+    });
+    expect(adviceIn(settings)).toEqual([ONE_DISK]);
+    const secret = ['backups/lamppost-1', 'nats.creds', 'nats.key', 'bridges'].map(path);
+    for (const one of secret) chmodSync(one, 0o750);
+    chmodSync(path('city/rules/a.yaml'), 0o666);
+    expect(adviceIn(settings)).toEqual([
+      ...secret.map((one) => `files: others may use ${one}; chmod go= ${one}`),
+      `files: everybody on this machine may change ${path('city')}; chmod -R o-w ${path('city')}`,
+      ONE_DISK,
+    ]);
+  },
+);
+
 test('doctor - a clock that differs or follows no time server, and backups that are old or missing', () => {
   const dir = folder();
   const clock = { serverMs: NOW - 60_000, hereMs: NOW };
@@ -131,6 +157,7 @@ test('doctor - a clock that differs or follows no time server, and backups that 
     expect.stringMatching(/^clock: the clock of this machine follows no time server; start one of chrony/),
     ONE_DISK,
   ]);
+  expect(adviceIn(settingsOf(dir), { ...NOTHING, ntp: null })[0]).toMatch(/^clock: this machine does not say whether/);
   utimesSync(join(dir, 'backups/lamppost-1/manifest.json'), NOW / 1_000, (NOW - 2 * DAY) / 1_000);
   expect(adviceIn(settingsOf(dir))[0]).toMatch(/^backups: the newest backup in .*: of 2026-11-27T12:00:00.000Z; run/);
   const { LAMPPOST_BACKUP_DIR: _, ...without } = settingsOf(dir);

@@ -60,6 +60,13 @@ const CITIES: readonly Sharing[] = [
   { readings: false, alerts: false },
 ];
 
+/** Whether a message on a topic is sent to a subscriber. */
+function forwards(identity: Identity, topic: string, access: Subscribers): boolean {
+  const connection = { publisher: { identity }, edge: { five: null } } as unknown as Connection;
+  const client = { conn: { destroyed: false, writableLength: 0 } } as Parameters<typeof refuseForward>[1];
+  return refuseForward(connection, client, topic, 1, access) === null;
+}
+
 test.each(GRANTS.flatMap((grant) => CITIES.map((shared) => [nameOf(grant), shared, grant] as const)))(
   'mqtt - %s subscribes to and gets what the table says, where the city shares %o',
   (_, shared, grant) => {
@@ -67,9 +74,7 @@ test.each(GRANTS.flatMap((grant) => CITIES.map((shared) => [nameOf(grant), share
     const identity = identityOf(grant);
     const expectAccess = (topic: string, isAllowed: boolean) => {
       expect(access.refuse(identity, topic) === null, topic).toBe(isAllowed);
-      const connection = { publisher: { identity }, edge: { five: null } } as unknown as Connection;
-      const client = { conn: { destroyed: false, writableLength: 0 } } as Parameters<typeof refuseForward>[1];
-      expect(refuseForward(connection, client, topic, 1, access) === null, `forward ${topic}`).toBe(isAllowed);
+      expect(forwards(identity, topic, access), `forward ${topic}`).toBe(isAllowed);
     };
     const listens = reachOf([grant], 'devices.listen') === 'city';
     for (const [topic, permission, owner] of TOPICS) {
@@ -90,6 +95,27 @@ test.each(GRANTS.map((grant) => [nameOf(grant), grant] as const))(
     expect(refusePublish(identity, uplink) === null).toBe(mayAny([grant], 'uplinks.publish'));
     for (const topic of [...TOPICS.map(([one]) => one), 'devices/bin-1/readings', '$SYS/x'])
       expect(refusePublish(identity, topic), topic).not.toBeNull();
+  },
+);
+
+const GETS = ['rejections', 'status', 'commands', 'desired'];
+const SENDS = ['readings', 'senml', 'senml-cbor', 'sensor-community', 'results', 'reported'];
+
+test.each(CITIES)(
+  'mqtt - a device sends and gets what is its own, and nothing of another one, where the city shares %o',
+  (shared) => {
+    const access = new Subscribers((device) => PROFILES.get(device) ?? null, { shared, profiles: OWNERS });
+    const device: Identity = { kind: 'device', id: 'bin-1', profile: 'waste-bin' };
+    const own = [...GETS, ...SENDS, 'anything'].map((leaf) => [`devices/bin-1/${leaf}`, leaf] as const);
+    const others = [...GETS, ...SENDS].map((leaf) => [`devices/gauge-1/${leaf}`, ''] as const);
+    const shown = TOPICS.filter(([topic]) => !topic.startsWith('devices/bin-1/')).map(
+      ([topic]) => [topic, ''] as const,
+    );
+    for (const [topic, leaf] of [...own, ...others, ...shown]) {
+      expect(refusePublish(device, topic) === null, `publish ${topic}`).toBe(SENDS.includes(leaf));
+      expect(access.refuse(device, topic) === null, `subscribe ${topic}`).toBe(GETS.includes(leaf));
+      expect(forwards(device, topic, access), `forward ${topic}`).toBe(GETS.includes(leaf));
+    }
   },
 );
 

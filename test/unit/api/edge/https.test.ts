@@ -3,6 +3,7 @@ import { connect as connectPlain } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import WebSocket from 'ws';
+import { createTrustedProxies } from '../../../../limits/index.ts';
 import { ADMIN, openApi, type TestApi } from '../../../kit/api/kit.ts';
 import { certificate } from '../../../kit/broker/certificate.ts';
 import { until } from '../../../kit/wait.ts';
@@ -15,7 +16,7 @@ const BASE = 'https://lamppost.example';
 
 let api: TestApi;
 beforeAll(async () => {
-  api = await openApi({ tls: { port: 0, cert: first.cert, key: first.key }, edge: { redirect: BASE } });
+  api = await openApi({ tls: { port: 0, cert: first.cert, key: first.key }, edge: { https: true, redirect: BASE } });
 });
 afterAll(() => api.stop());
 
@@ -86,6 +87,27 @@ test('https - MQTT over WebSocket without TLS is refused where requests are sent
   expect(status).toBe(403);
   expect(JSON.parse(text).detail).toContain('wss://lamppost.example/mqtt');
   expect(api.deps.refusals.counts()['no-tls']).toBe(before + 1);
+});
+
+test('https - where plain MQTT is off, MQTT over WebSocket needs TLS, here or at a trusted proxy; the API does not', async () => {
+  const own = await openApi({ edge: { mqttNeedsTls: true, proxies: createTrustedProxies('127.0.0.1') } });
+  const opened = (headers: Record<string, string>) =>
+    new Promise<number>((resolve, reject) => {
+      const socket = new WebSocket(`${own.base.replace('http', 'ws')}/mqtt`, 'mqtt', { headers });
+      socket.once('error', reject).once('open', () => {
+        socket.terminate();
+        resolve(101);
+      });
+      socket.once('unexpected-response', (request, { statusCode }) => {
+        request.destroy();
+        resolve(statusCode!);
+      });
+    });
+  expect(await opened({})).toBe(403);
+  expect(await opened({ 'x-forwarded-proto': 'http' })).toBe(403);
+  expect(await opened({ 'x-forwarded-proto': 'https' })).toBe(101);
+  expect((await own.fetch('/api/v1/devices', { key: ADMIN })).status).toBe(200);
+  await own.stop();
 });
 
 test('https - what is not TLS, or trusts another authority, ends, is counted, and harms nobody', async () => {
