@@ -9,7 +9,7 @@ const port = z.coerce.number().int().min(0).max(65_535);
 const whole = (fallback: number, least: number, most = Number.MAX_SAFE_INTEGER) =>
   z.coerce.number().int().min(least).max(most).default(fallback);
 const bytes = (fallback: number) => whole(fallback, KIB);
-const days = (fallback: number, least = 0) => whole(fallback, least, 36_500);
+const days = (fallback: number) => whole(fallback, 0, 36_500);
 const name = () => z.string().refine(isClusterName, 'must be 1 to 64 letters, digits, - or _, such as node-1');
 
 /** A URL of the web. `such` is one, for who writes another one. */
