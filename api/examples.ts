@@ -56,7 +56,7 @@ export const BODY_EXAMPLES: Readonly<Record<string, unknown>> = {
     topic: 'devices/bin-1/readings',
     payload: { metrics: { fill: 42 } },
   },
-  'post /api/v1/backup': { to: '2026-06-01' },
+  'post /api/v1/backup': { to: '/backups/2026-06-01' },
   'post /api/v1/webhooks': { url: 'https://hooks.city.example/lamppost', filter: FILTER },
   'patch /api/v1/webhooks/{id}': { filter: FILTER },
   'post /api/v1/webhooks/{id}/enable': { missed: 'deliver' },

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { SwaggerTransform } from '@fastify/swagger';
 import type { FastifyContextConfig } from 'fastify';
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
@@ -7,6 +8,9 @@ import { plainly } from '../events/index.ts';
 import packaged from '../package.json' with { type: 'json' };
 import { type Paths, withWords } from './parameters.ts';
 import { ProblemResponse } from './problem.ts';
+
+/** Written by `npm run examples`; read when the document is first asked for. */
+const EXAMPLES = new URL('./responses/examples.json', import.meta.url);
 
 const zodToJsonConfig = { override: plainly };
 const transform = createJsonSchemaTransform({ zodToJsonConfig }) as SwaggerTransform;
@@ -97,7 +101,7 @@ export const OPENAPI = {
     const used = usedSchemas(made);
     const schemas = Object.entries(made.components.schemas);
     const kept = schemas.filter(([name]) => used.has(name));
-    const paths = withWords(made.paths);
+    const paths = withWords(made.paths, JSON.parse(readFileSync(EXAMPLES, 'utf8')));
     return { ...made, paths, components: { ...made.components, schemas: Object.fromEntries(kept) } };
   },
 };

@@ -99,8 +99,12 @@ interface Parameter {
 interface Operation {
   readonly description?: string;
   readonly parameters?: readonly Parameter[];
-  readonly requestBody?: { readonly content?: Readonly<Record<string, object>> };
-  readonly responses?: Readonly<Record<string, unknown>>;
+  readonly requestBody?: Body;
+  readonly responses?: Readonly<Record<string, Body>>;
+}
+
+interface Body {
+  readonly content?: Readonly<Record<string, object>>;
 }
 
 /** The paths of an OpenAPI document. */
@@ -108,16 +112,22 @@ export type Paths = Readonly<Record<string, Readonly<Record<string, Operation>>>
 
 /**
  * Returns the paths with what every operation has: an id, a description, errors, words for its parameters, and examples
- * of these and of its body.
+ * of these, of its body and of its response. `examples`: of responses, by the ids of operations.
  */
-export function withWords(paths: Paths): Paths {
+export function withWords(paths: Paths, examples: Readonly<Record<string, unknown>>): Paths {
   const of = (path: string, method: string, operation: Operation) => {
     const { description = 'Needs no key.', parameters = [], responses = {} } = operation;
     const errors = 'default' in responses ? { '4XX': responses.default } : {};
     const worded = parameters.length === 0 ? {} : { parameters: parameters.map(wordsFor) };
-    const body = withExample(operation.requestBody, BODY_EXAMPLES[`${method} ${path}`]);
-    const named = { ...operation, ...body, operationId: operationIdOf(method, path), description, ...worded };
-    return { ...named, responses: { ...errors, ...responses } };
+    const { requestBody } = operation;
+    const example = BODY_EXAMPLES[`${method} ${path}`];
+    const body = requestBody === undefined ? {} : { requestBody: withExample(requestBody, example) };
+    const operationId = operationIdOf(method, path);
+    const named = { ...operation, ...body, operationId, description, ...worded };
+    const entries = Object.entries(responses).map(([status, one]) => {
+      return [status, status.startsWith('2') ? withExample(one, examples[operationId]) : one] as const;
+    });
+    return { ...named, responses: { ...errors, ...Object.fromEntries(entries) } };
   };
   return Object.fromEntries(
     Object.entries(paths).map(([path, methods]) => [
@@ -127,12 +137,15 @@ export function withWords(paths: Paths): Paths {
   );
 }
 
-function withExample(requestBody: Operation['requestBody'], example: unknown) {
-  const json = requestBody?.content?.['application/json'];
-  if (json === undefined || example === undefined) return {};
-  return {
-    requestBody: { ...requestBody, content: { ...requestBody!.content, 'application/json': { ...json, example } } },
-  };
+const JSON_TYPE = /^application\/(\w+\+)?json$/;
+
+/** A body with an example of its JSON, where it has any. */
+function withExample(body: Body, example: unknown): Body {
+  if (body.content === undefined || example === undefined) return body;
+  const types = Object.entries(body.content).map(([type, one]) => {
+    return [type, JSON_TYPE.test(type) ? { ...one, example } : one] as const;
+  });
+  return { ...body, content: Object.fromEntries(types) };
 }
 
 function wordsFor(one: Parameter): Parameter {

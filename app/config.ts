@@ -2,204 +2,16 @@ import { readFileSync, statSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { EDGE, type EdgeOptions } from '../api/index.ts';
-import { type ClusterSettings, clusterSettings, faultOfLog, isClusterName } from '../cluster/index.ts';
+import { type ClusterSettings, clusterSettings } from '../cluster/index.ts';
 import { HOUR_MS, LamppostError, suggest, wordingOf } from '../domain/index.ts';
 import type { InfluxSettings } from '../history/index.ts';
 import { createTrustedProxies } from '../limits/index.ts';
 import { readOidc } from './oidc-settings.ts';
-
-const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
-const bytes = (fallback: number) => z.coerce.number().int().min(1_024).default(fallback);
-
-const NO_NAME = 'must be 1 to 64 letters, digits, - or _, such as node-1';
-const days = (fallback: number) => z.coerce.number().int().min(0).max(36_500).default(fallback);
+import { Cluster, SETTINGS, Settings } from './settings.ts';
 
 const MIB = 1024 * 1024;
-
-const Settings = z.object({
-  LAMPPOST_DATA: z.string().min(1).default('./data'),
-  LAMPPOST_CITY: z.string().min(1).default('./city'),
-  /** Where people reach this Lamppost, where a proxy stands in front: links in messages and Open311's lead there. */
-  LAMPPOST_PUBLIC_URL: z
-    .url({ protocol: /^https?$/, error: 'must be an http or https URL, such as https://lamppost.city.example' })
-    .transform((url) => url.replace(/\/+$/, ''))
-    .optional(),
-  /** Addresses and CIDRs of the proxies that are believed who they speak for, with commas between them. */
-  LAMPPOST_TRUSTED_PROXIES: z
-    .string()
-    .default('')
-    .superRefine((text, context) => {
-      try {
-        createTrustedProxies(text);
-      } catch (error) {
-        context.addIssue({ code: 'custom', message: (error as Error).message });
-      }
-    }),
-  /** `off`: there is none, and another key of an admin is needed. */
-  LAMPPOST_ADMIN_KEY: z
-    .string()
-    .refine((key) => key === 'off' || key.length >= 32, 'must have 32 characters or more, or be off')
-    .optional(),
-  /** What secrets of webhooks are sealed with; absent: `secrets.key` in the data folder. */
-  LAMPPOST_SECRETS_KEY: z.string().min(32, 'must have 32 characters or more').optional(),
-  /** The NATS servers whose JetStream has the log; absent: the log is a file of this machine alone. */
-  LAMPPOST_LOG: z
-    .string()
-    .superRefine((text, context) => {
-      const message = faultOfLog(text);
-      if (message !== null) context.addIssue({ code: 'custom', message });
-    })
-    .optional(),
-  /** The name of this node among those that follow the log; absent: the machine's. */
-  LAMPPOST_NODE: z.string().refine(isClusterName, NO_NAME).optional(),
-  /** The name of the cluster: two that share NATS servers have two. */
-  LAMPPOST_CLUSTER: z.string().refine(isClusterName, NO_NAME).default('lamppost'),
-  /** On how many NATS servers each record is; absent: on three, or on as many as LAMPPOST_LOG names. */
-  LAMPPOST_LOG_REPLICAS: z.coerce.number().int().min(1).max(5).optional(),
-  /** A NATS credentials file. */
-  NATS_CREDENTIALS: z.string().min(1).optional(),
-  /** PEM files for TLS: the authority of the NATS servers, and this node's certificate and key. */
-  NATS_CA: z.string().min(1).optional(),
-  NATS_CERT: z.string().min(1).optional(),
-  NATS_KEY: z.string().min(1).optional(),
-  /** The JetStream domain. */
-  NATS_DOMAIN: z.string().min(1).optional(),
-  /** Bound of the journal on disk. */
-  LAMPPOST_JOURNAL_MAX_BYTES: bytes(8_192 * MIB),
-  /** How long the journal keeps what every consumer has taken. */
-  LAMPPOST_JOURNAL_RETENTION_MS: z.coerce.number().int().min(0).default(3_600_000),
-  /** How long a start goes on with the log's time where the wall clock is far from it. */
-  LAMPPOST_CLOCK_WAIT_SECONDS: z.coerce.number().int().min(0).max(86_400).default(120),
-  /** How long the embedded history keeps raw readings; hourly and daily aggregates stay. 0: without limit. */
-  LAMPPOST_HISTORY_DAYS: days(0),
-  /** How long refused messages are kept for a fix and a replay. */
-  LAMPPOST_QUARANTINE_DAYS: days(30),
-  /** How many bytes refused messages may take in all; past it the oldest of the device with the most are dropped. */
-  LAMPPOST_QUARANTINE_MAX_BYTES: bytes(1_024 * MIB),
-  /** The same for one device; past it its oldest are dropped. */
-  LAMPPOST_QUARANTINE_DEVICE_BYTES: bytes(16 * MIB),
-  /** The folder of all backups; absent: there are none, also on request. */
-  LAMPPOST_BACKUP_DIR: z.string().min(1).optional(),
-  /** How many nightly backups are kept. */
-  LAMPPOST_BACKUP_KEEP: z.coerce.number().int().min(1).default(7),
-  /** How long the log of deliveries to webhooks is kept. */
-  LAMPPOST_DELIVERY_DAYS: z.coerce.number().int().min(1).max(3_650).default(14),
-  /** Whether webhooks may go to private, loopback and link-local addresses. */
-  WEBHOOK_ALLOW_PRIVATE: z.stringbool().default(false),
-  /** How long reporters' names and contacts are kept after their ticket closed. */
-  LAMPPOST_REPORTER_DAYS: days(90),
-  /** How long entries of the audit trail are kept. */
-  LAMPPOST_AUDIT_DAYS: z.coerce.number().int().min(1).max(36_500).default(1_095),
-  /** How near to an open ticket of the same service a citizen's request joins it, metres; 0: none does. */
-  LAMPPOST_SAME_METRES: z.coerce.number().min(0).max(10_000).default(100),
-  /**
-   * How many citizens' requests may come from one address with one key in a minute, a quarter of them from one
-   * device_id or account_id; with the key altogether ten times as many. 0: no limit.
-   */
-  LAMPPOST_REQUESTS_PER_MINUTE: z.coerce.number().int().min(0).default(120),
-  /** The mail server; options of nodemailer may follow a `?`. */
-  SMTP_URL: z
-    .url({
-      protocol: /^smtps?$/,
-      error: 'must be the URL of a mail server, such as smtp://user:password@mail.example:587',
-    })
-    .optional(),
-  /** The sender of mail. */
-  SMTP_FROM: z
-    .string()
-    .regex(
-      /^([^<>\r\n]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/,
-      'must be an address, such as "Lamppost <lamppost@city.example>"',
-    )
-    .optional(),
-  /** The gateway that sends citizens SMS: it gets each as a signed webhook. */
-  SMS_URL: z
-    .url({ protocol: /^https?$/, error: 'must be the URL of a gateway, such as https://sms.city.example/send' })
-    .optional(),
-  /** What its requests are signed with. */
-  SMS_SECRET: z
-    .string()
-    .regex(/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/, 'must be whsec_ and 24 bytes or more in base64')
-    .optional(),
-  MQTT_HOST: z.string().default('0.0.0.0'),
-  /** `off`: only over TLS, also over WebSocket. */
-  MQTT_PORT: z.union([z.literal('off'), port(1883)], 'must be a port from 0 to 65535, or off'),
-  MQTT_MAX_PACKET: bytes(256 * 1024),
-  MQTT_MAX_CONNECTIONS: z.coerce.number().int().min(1).default(20_000),
-  /** How much one device may send; network servers ten times as much. 0: no limit. */
-  MQTT_MESSAGES_PER_SECOND: z.coerce.number().min(0).default(10_000),
-  MQTT_BYTES_PER_SECOND: z.coerce
-    .number()
-    .min(0)
-    .default(8 * MIB),
-  /** Connections of one address that have not logged in, and new ones at once; a tenth of it is added each second. */
-  MQTT_CONNECTIONS_PER_ADDRESS: z.coerce.number().int().min(10).max(1_000_000).default(2_000),
-  /** Whether trusted proxies begin each MQTT connection with a header of the PROXY protocol. */
-  MQTT_PROXY_PROTOCOL: z.stringbool().default(true),
-  /** The folder of the secrets of bridges; those in the environment have names that begin with LAMPPOST_BRIDGE_. */
-  LAMPPOST_BRIDGE_SECRETS: z.string().min(1).optional(),
-  /** Days without a connection after which a kept session ends. */
-  MQTT_SESSION_DAYS: z.coerce.number().int().min(1).max(3_650).default(7),
-  /** Bounds of one session's queue; beyond them its oldest messages are dropped. */
-  MQTT_QUEUE_MESSAGES: z.coerce.number().int().min(1).max(1_000_000).default(10_000),
-  MQTT_QUEUE_BYTES: bytes(16 * MIB),
-  /** Kept sessions of one key; beyond it, the session that was away longest ends. */
-  MQTT_SESSIONS_PER_KEY: z.coerce.number().int().min(1).max(100_000).default(100),
-  MQTTS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
-  TLS_CERT: z.string().optional(),
-  TLS_KEY: z.string().optional(),
-  TLS_CLIENT_CA: z.string().optional(),
-  /** Whether a client certificate that names a device logs it in without a password. */
-  TLS_CLIENT_NAMES: z.stringbool().default(false),
-  HTTP_HOST: z.string().default('0.0.0.0'),
-  HTTP_PORT: port(8080),
-  /** The listener with TLS, with the certificate of TLS_CERT; absent: there is none. */
-  HTTPS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
-  /** Whether requests without TLS are sent to LAMPPOST_PUBLIC_URL. */
-  HTTP_REDIRECT: z.stringbool().default(false),
-  /** Open connections in all, and of one address or one key. A fifth of all is only for those with a key. */
-  HTTP_MAX_CONNECTIONS: z.coerce.number().int().min(10).max(1_000_000).default(10_000),
-  HTTP_CONNECTIONS_PER_HOLDER: z.coerce.number().int().min(1).max(1_000_000).default(1_000),
-  /** Requests of one key or device, ten seconds' at once; of an admin's key five times as many. 0: no limit. */
-  HTTP_REQUESTS_PER_SECOND: z.coerce.number().min(0).max(1_000_000).default(200),
-  /** How long a client may take to send a request. */
-  HTTP_REQUEST_SECONDS: z.coerce.number().int().min(1).max(3_600).default(60),
-  /** How long a query of the history may run; exports and backtests 20 times as long. */
-  HTTP_QUERY_SECONDS: z.coerce.number().int().min(1).max(3_600).default(30),
-  /** Points of the history that a key may read a second; after a pause, those of 100 seconds at once. */
-  HTTP_QUERY_POINTS: z.coerce.number().int().min(1_000).default(100_000),
-  /** A person who sends no request for so long is signed out. */
-  LAMPPOST_SESSION_HOURS: z.coerce.number().min(0.01).max(720).default(12),
-  /** The OpenID Connect provider at which people sign in. */
-  OIDC_ISSUER: z
-    .url({ protocol: /^https?$/, error: 'must be the URL of a provider, such as https://login.city.example' })
-    .optional(),
-  OIDC_CLIENT_ID: z.string().min(1).optional(),
-  OIDC_CLIENT_SECRET: z.string().min(1).optional(),
-  /** The claim whose values `OIDC_ROLES` lists. */
-  OIDC_CLAIM: z.string().min(1).default('groups'),
-  /** Values of the claim and the roles that they give: `city-admins=admin, waste-team=operator@waste`. */
-  OIDC_ROLES: z.string().default(''),
-  /** Memory that Lamppost sizes itself for, MiB; absent: that of the machine or of its container. */
-  LAMPPOST_MEMORY_MIB: z.coerce.number().int().min(512).optional(),
-  INFLUX_URL: z
-    .url({ protocol: /^https?$/, error: 'must be the URL of an InfluxDB, such as http://127.0.0.1:8086' })
-    .optional(),
-  /** v2: the token. v1: `user:password`, or empty where the server asks for none. */
-  INFLUX_TOKEN: z.string().default(''),
-  INFLUX_ORG: z.string().default(''),
-  /** v2: the bucket. v1: the database. */
-  INFLUX_BUCKET: z.string().min(1).default('lamppost'),
-  INFLUX_API: z.enum(['v2', 'v1']).default('v2'),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
-});
-
-/** The names of all settings. */
-export const SETTINGS: readonly string[] = Object.keys(Settings.shape);
-/** What the settings are that are absent; of those that are not in it, another rule says it. */
-export const DEFAULTS: Readonly<Record<string, unknown>> = Object.freeze(Settings.parse({}));
 
 /** What strangers and keys may use of HTTP, where a setting says it. */
 function edgeOf(s: z.infer<typeof Settings>): Partial<EdgeOptions> {
@@ -219,17 +31,12 @@ function edgeOf(s: z.infer<typeof Settings>): Partial<EdgeOptions> {
 /** What a machine that is alone makes by itself. */
 const SAME_EVERYWHERE = ['LAMPPOST_ADMIN_KEY', 'LAMPPOST_SECRETS_KEY'] as const;
 
-const ClusterPart = Settings.pick({
-  ...{ LAMPPOST_LOG: true, LAMPPOST_NODE: true, LAMPPOST_CLUSTER: true, LAMPPOST_LOG_REPLICAS: true },
-  ...{ NATS_CREDENTIALS: true, NATS_CA: true, NATS_CERT: true, NATS_KEY: true, NATS_DOMAIN: true },
-});
-
 /**
  * Reads only the settings that say where the cluster is, for who looks at it from outside; null where the log is a file
  * of this machine. Throws `config`.
  */
 export function readCluster(environment: NodeJS.ProcessEnv, flags: Record<string, string> = {}) {
-  const parsed = ClusterPart.safeParse({ ...written(environment), ...flags }, { error: wordingOf });
+  const parsed = Cluster.safeParse({ ...written(environment), ...flags }, { error: wordingOf });
   const problems = (parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')}: ${issue.message}`);
   const unknown = Object.keys(flags).filter((name) => !SETTINGS.includes(name));
   for (const name of unknown) problems.push(`${name}: there is no such setting${suggest(name, SETTINGS)}`);
@@ -238,7 +45,7 @@ export function readCluster(environment: NodeJS.ProcessEnv, flags: Record<string
 }
 
 /** Null where the log is a file of this machine. */
-function clusterOf(s: z.infer<typeof ClusterPart>): ClusterSettings | null {
+function clusterOf(s: z.infer<typeof Cluster>): ClusterSettings | null {
   if (s.LAMPPOST_LOG === undefined) return null;
   const [log, node, name, replicas] = [s.LAMPPOST_LOG, s.LAMPPOST_NODE, s.LAMPPOST_CLUSTER, s.LAMPPOST_LOG_REPLICAS];
   const files = { credentials: s.NATS_CREDENTIALS, ca: s.NATS_CA, cert: s.NATS_CERT, key: s.NATS_KEY };

@@ -1,6 +1,6 @@
 export { type LoadedCity, loadCity } from './city-in-force.ts';
 export { recoverCluster } from './cluster-recover.ts';
-export { type Config, misspelt, readCluster, readConfig, SETTINGS } from './config.ts';
+export { type Config, misspelt, readCluster, readConfig } from './config.ts';
 export { type Advice, adviceOn, type ListedKey, type ListedPerson, type Seen } from './deployment.ts';
 export { type Examination, examine } from './examine.ts';
 export { createLamppost, type Lamppost, type Started } from './lamppost.ts';
@@ -8,5 +8,6 @@ export { unknownDepartments } from './oidc-settings.ts';
 export { type RebuiltState, rebuildState } from './rebuild.ts';
 export { type Repaired, repair } from './repair.ts';
 export { type Restored, restoreTo } from './restore.ts';
+export { SETTINGS, settingWords } from './settings.ts';
 export { goodSnapshot, newestSnapshot } from './snapshots.ts';
 export { type Verified, verifyState } from './verify.ts';

@@ -1,5 +1,7 @@
 import { type Command, type Flags, flagOf, type Group, isGroup } from './spec.ts';
 
+type Words = Readonly<Record<string, string>>;
+
 const WIDE = 30;
 
 const row = (left: string, right: string) =>
@@ -11,8 +13,8 @@ const written = (name: string, value: string) => (value === '' ? `--${name}` : `
 const flagRows = (flags: Flags) =>
   Object.entries(flags).map(([name, { value, help }]) => row(written(name, value), help));
 
-/** The text of `lamppost [path] --help`. `settings`: names of all settings, for a command that takes them. */
-export function helpOf(path: readonly string[], node: Command | Group, settings: readonly string[] = []): string {
+/** The text of `lamppost [path] --help`. `settings`: what each of them is, for a command that takes them. */
+export function helpOf(path: readonly string[], node: Command | Group, settings: Words = {}): string {
   const name = ['lamppost', ...path].join(' ');
   return isGroup(node) ? helpOfGroup(name, node) : helpOfCommand(name, node, settings);
 }
@@ -25,8 +27,8 @@ function helpOfGroup(name: string, { about, commands }: Group): string {
 
 const usage = (name: string, { args = '' }: Command) => [name, args].filter(Boolean).join(' ');
 
-function helpOfCommand(name: string, one: Command, settings: readonly string[]): string {
-  const named = settings.map((setting) => row(flagOf(setting), setting));
+function helpOfCommand(name: string, one: Command, settings: Words): string {
+  const named = Object.entries(settings).map(([setting, words]) => row(flagOf(setting), `${words} (${setting})`));
   const every = named.length === 0 ? [] : ['', 'Every setting (docs/settings.md) is a flag, too, and wins:', ...named];
   return [
     `${usage(name, one)} [flags]`,

@@ -77,7 +77,7 @@ function unknown({ commands }: Group, path: readonly string[]): LamppostError {
 }
 
 async function printHelp(path: readonly string[], node: Command | Group): Promise<number> {
-  const settings = 'settings' in node ? (await import('../app/index.ts')).SETTINGS : [];
+  const settings = 'settings' in node ? (await import('../app/index.ts')).settingWords() : {};
   console.log(helpOf(path, node, settings));
   return 0;
 }

@@ -94,13 +94,14 @@ function routeOf(path, method, operation) {
     const required = parameters.filter((one) => one.required).map(({ name }) => name);
     inside.push(heading(say('parameters')), shown({ type: 'object', properties, required }));
   }
-  for (const { schema, example } of Object.values(requestBody?.content ?? {})) {
-    inside.push(heading(say('body')), shown(schema));
-    if (example !== undefined) inside.push(heading(say('examples')), make('pre', JSON.stringify(example, null, 2)));
-  }
-  for (const [status, { content = {} }] of Object.entries(responses)) {
-    for (const [type, { schema }] of Object.entries(content)) inside.push(heading(`${status} ${type}`), shown(schema));
-  }
+  const bodies = (title, content = {}) => {
+    for (const [type, { schema, example }] of Object.entries(content)) {
+      inside.push(heading(title(type)), shown(schema));
+      if (example !== undefined) inside.push(heading(say('examples')), make('pre', JSON.stringify(example, null, 2)));
+    }
+  };
+  bodies(() => say('body'), requestBody?.content);
+  for (const [status, { content }] of Object.entries(responses)) bodies((type) => `${status} ${type}`, content);
   return withForm(entry(method.toUpperCase(), path, summary, ...inside), { path, method, operation });
 }
 

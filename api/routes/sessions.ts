@@ -137,7 +137,7 @@ function totpRoutes(app: App, { people, clock, city }: Deps, cookies: Cookies): 
     async (request) => {
       const secret = newTotpSecret();
       const { email } = storedOf(people, signedIn(request).person);
-      return { secret, uri: totpUri(secret, email, `Lamppost ${city().name}`) };
+      return { secret, uri: totpUri(secret, email, `Lamppost ${city().name.en}`) };
     },
   );
   app.put(

@@ -54,7 +54,11 @@ export function systemRoutes(
     '/metrics',
     {
       config: { permission: 'metrics.read' },
-      schema: { tags, summary: 'Metrics in the text format of Prometheus', response: { 200: z.string() } },
+      schema: {
+        tags,
+        summary: 'Metrics in the text format of Prometheus',
+        response: { 200: { description: 'Metrics', content: { 'text/plain': { schema: z.string() } } } },
+      },
     },
     async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await metrics()),
   );

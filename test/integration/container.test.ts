@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
-import { SETTINGS } from '../../app/config.ts';
+import { SETTINGS } from '../../app/settings.ts';
 import { endsWithUs } from '../kit/children.ts';
 import { has } from '../kit/databases.ts';
 import { mountable } from '../kit/disk.ts';

@@ -395,6 +395,7 @@ ticket: { service: waste }
     await page.getByRole('searchbox', { name: 'Search' }).fill('registers device array');
     await page.getByText('1 found').waitFor();
     await page.locator('#docs details:visible summary').first().click();
+    await page.locator('#docs details pre:visible', { hasText: 'the-secret-of-bin-1' }).waitFor();
     const form = page.getByRole('form', { name: 'POST /api/v1/devices' });
     const body = JSON.stringify({ id: 'tried-1', profile: 'waste-bin', district: 'harbour' });
     await form.getByRole('textbox').last().fill(body);

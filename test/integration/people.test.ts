@@ -155,7 +155,7 @@ test('people - another website cannot use the cookie', async () => {
 test('people - with an authenticator a password is not enough, and each code counts once', async () => {
   const { visit, person } = await somebody('totp@city.example', 'viewer');
   const { body } = await visit.send<{ secret: string; uri: string }>('POST', '/auth/totp');
-  expect(body.uri).toContain(`secret=${body.secret}`);
+  expect(body.uri).toContain(`secret=${body.secret}&issuer=Lamppost%20Linjiang`);
   const step = () => Math.floor(Date.now() / 30_000);
   expect((await visit.send('PUT', '/auth/totp', { secret: body.secret, code: '000000' })).body.reason).toBe(
     'wrong-code',

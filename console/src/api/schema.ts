@@ -142,7 +142,7 @@ export interface paths {
     get: { parameters: { query?: { for?: "devices" | "all" }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { ready: boolean; reasons: (string)[]; notes: (string)[]; parts: { devices: { state: "ready" | "trouble" }; rules: { state: "starting" | "catching-up" | "ready" | "trouble"; behindBlocks: number; secondsLeft: (number) | (null) }; history: { state: "starting" | "catching-up" | "ready" | "trouble"; behindBlocks: number; secondsLeft: (number) | (null) } } } } }; 503: { content: { "application/json": { ready: boolean; reasons: (string)[]; notes: (string)[]; parts: { devices: { state: "ready" | "trouble" }; rules: { state: "starting" | "catching-up" | "ready" | "trouble"; behindBlocks: number; secondsLeft: (number) | (null) }; history: { state: "starting" | "catching-up" | "ready" | "trouble"; behindBlocks: number; secondsLeft: (number) | (null) } } } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/metrics": {
-    get: { parameters: { header?: Record<string, string> }; responses: { 200: { content: { "application/json": string } }; default: { content: { "application/problem+json": Problem } } } };
+    get: { parameters: { header?: Record<string, string> }; responses: { 200: { content: { "text/plain": string } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/schemas/{name}.json": {
     get: { parameters: { path: { name: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": Record<string, unknown> } }; default: { content: { "application/problem+json": Problem } } } };

@@ -41,6 +41,19 @@ test('cli - the help lists every command; an unknown one exits with 2', async ()
   }
 });
 
+test('cli - the help of a command that takes settings has each with its words of docs/settings.md', async () => {
+  const log = silenced('log');
+  expect(await run(['start', '--help'], {})).toBe(0);
+  const help = written(log);
+  const page = readFileSync(new URL('../../../docs/settings.md', import.meta.url), 'utf8');
+  const rows = [...page.matchAll(/^\| `(\w+)` \| .*? \| (.*) \|$/gm)];
+  expect(rows.length).toBeGreaterThan(70);
+  for (const [, setting, description] of rows) {
+    const [, words] = new RegExp(`^ +--\\S+\\s+(.+) \\(${setting}\\)$`, 'm').exec(help) ?? [];
+    expect(description!.replaceAll('`', '').startsWith(words!), `${setting}: ${words}`).toBe(true);
+  }
+});
+
 test('bench - where the benchmark is not installed, one sentence says so and the exit code is 2', async () => {
   const error = await bench([], '/nowhere/test/bench/main.ts').catch((thrown: unknown) => operational(thrown));
   expect(error).toMatchObject({ code: 'config', message: expect.stringMatching(/^bench: only a checkout .*[^\n]$/) });
