@@ -205,7 +205,7 @@ function memoryOf(machine: number) {
   return {
     engineYoungMiB: share(1 / 64, 16, 128),
     brokerYoungMiB: share(3 / 128, 24, 192),
-    duckdb: { memoryMiB: share(1 / 128, 96, 128), walMiB: share(1 / 256, 8, 16) },
+    duckdb: { memoryMiB: share(1 / 256, 64, 128), walMiB: share(1 / 256, 8, 16) },
   };
 }
 

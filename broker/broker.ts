@@ -25,7 +25,7 @@ import { createDirectWays } from './direct.ts';
 import { Five, type FiveHooks } from './five/index.ts';
 import { FrontDoor } from './front-door.ts';
 import { HeldReads } from './held-reads.ts';
-import { IngestAedes, readsLive, sessionName, subscriptionsOf, userOf } from './ingest-aedes.ts';
+import { IngestAedes, reachesLive, readsLive, sessionName, subscriptionsOf, userOf } from './ingest-aedes.ts';
 import { createListeners } from './listeners.ts';
 import { createLogin } from './login.ts';
 import { createOutgoing, createPresence } from './outgoing.ts';
@@ -34,6 +34,7 @@ import { Overload } from './overload.ts';
 import { QuietLog } from './quiet-log.ts';
 import { Refusals } from './refusals.ts';
 import type { MemberHooks, SessionRecords, Sessions, Shared } from './sessions/index.ts';
+import { shareOf } from './share.ts';
 import { createUpkeep, openSessions, publishLeftWills, type Upkeep } from './upkeep.ts';
 
 const EMPTY = Buffer.alloc(0);
@@ -148,11 +149,11 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     authorizeSubscribe(client, subscription, done) {
       const connection = connections.get(client.conn);
       const why = firstRefusal(SUBSCRIBE, connection, client, subscription.topic, sessions!, access);
+      connection?.account?.charge(FILTER_PACKETS, 0, clock.now());
       if (why === null) {
         connection!.edge.five?.grant(subscription);
         connection!.filters.add(subscription.topic);
         if (sessions!.hasSubscription(client.id, subscription.topic)) connection!.kept.add(subscription.topic);
-        connection!.account?.charge(FILTER_PACKETS, 0, clock.now());
         return done(null, subscription);
       }
       connection?.edge.five?.refusedFilter(subscription.topic, why);
@@ -286,12 +287,27 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     options,
   );
   const noteOf = (client: Client | null) => client !== null && noteLive(client.conn, readsLive(client));
-  const noteFilters = (client: Client | null) => {
-    noteOf(client);
-    if (client !== null) sessions?.groups.note(client, subscriptionsOf(client));
+  /** Clients whose filters have changed: all of them are looked at once in a turn, not for each packet. */
+  const changed = new Set<Client>();
+  const noteChanged = () => {
+    for (const client of changed) noteOf(client);
+    changed.clear();
   };
-  aedes.on('subscribe', (_subscriptions, client) => noteFilters(client));
-  aedes.on('unsubscribe', (_filters, client) => noteFilters(client));
+  const noteFilters = (client: Client | null, filters: readonly string[]) => {
+    if (client === null) return;
+    if (filters.some((filter) => shareOf(filter) !== null)) sessions?.groups.note(client, subscriptionsOf(client));
+    // Before its SUBACK.
+    if (filters.some(reachesLive)) noteLive(client.conn, true);
+    if (changed.size === 0) setImmediate(noteChanged);
+    changed.add(client);
+  };
+  aedes.on('subscribe', (subscriptions, client) => {
+    noteFilters(
+      client,
+      subscriptions.map(({ topic }) => topic),
+    );
+  });
+  aedes.on('unsubscribe', (filters, client) => noteFilters(client, filters));
   aedes.on('client', (client) => {
     // Its session may have restored subscriptions.
     noteOf(client);

@@ -11,7 +11,7 @@ import {
 } from './wire/index.ts';
 
 /** Why the edge ends a connection. */
-export type EdgeRefusal = Extract<MqttReason, 'protocol-version' | 'protocol-error'>;
+export type EdgeRefusal = Extract<MqttReason, 'protocol-version' | 'protocol-error' | 'too-many-filters'>;
 
 /** Callbacks of the edge. */
 export interface EdgeHooks {
@@ -67,7 +67,7 @@ export class Edge {
     } catch (error) {
       this.#ended = true;
       if (error instanceof UnknownLevel) this.#violated('protocol-version', new Violation(error.message));
-      else if (error instanceof Violation) this.#violated('protocol-error', error);
+      else if (error instanceof Violation) this.#violated(error.why, error);
       else throw error;
       return null;
     }

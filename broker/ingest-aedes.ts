@@ -105,7 +105,7 @@ export function userOf(session: string): string {
 
 /** Returns whether a client is subscribed to live readings. A kept session restores subscriptions without a packet. */
 export function readsLive(client: Client): boolean {
-  return Object.keys(subscriptionsOf(client)).some((filter) => reachesLive(plainFilter(filter)));
+  return Object.keys(subscriptionsOf(client)).some(reachesLive);
 }
 
 /** Returns the subscriptions of a connected client, by filter. */
@@ -113,7 +113,9 @@ export function subscriptionsOf(client: Client): Readonly<Record<string, { reado
   return (client as unknown as { subscriptions: Record<string, { readonly qos: number }> }).subscriptions;
 }
 
-function reachesLive(filter: string): boolean {
+/** Returns whether a filter, which may be shared, reaches live readings. */
+export function reachesLive(shared: string): boolean {
+  const filter = plainFilter(shared);
   return filter === '#' || filter.startsWith('live/') || filter.startsWith('+/');
 }
 

@@ -1,5 +1,5 @@
 import { type Properties, readProperties } from './properties.ts';
-import { PacketReader, PROTOCOL_ERROR, topicFilter, topicName, Violation } from './reader.ts';
+import { PacketReader, PROTOCOL_ERROR, QUOTA_EXCEEDED, topicFilter, topicName, Violation } from './reader.ts';
 
 /** The versions of MQTT, as the protocol level of CONNECT. */
 export type Level = 3 | 4 | 5;
@@ -228,7 +228,10 @@ function readSubscribe(reader: PacketReader, level: Level): Subscribe {
   const messageId = readMessageId(reader);
   const properties = level === 5 ? readProperties(reader, 'subscribe') : {};
   const subscriptions: Wanted[] = [];
-  while (reader.left > 0) subscriptions.push(readWanted(reader, level));
+  while (reader.left > 0) {
+    subscriptions.push(readWanted(reader, level));
+    boundFilters(subscriptions);
+  }
   if (subscriptions.length === 0) throw new Violation('SUBSCRIBE without a filter', PROTOCOL_ERROR);
   return { cmd: 'subscribe', messageId, subscriptions, properties };
 }
@@ -237,9 +240,20 @@ function readUnsubscribe(reader: PacketReader, level: Level): Unsubscribe {
   const messageId = readMessageId(reader);
   if (level === 5) readProperties(reader, 'unsubscribe');
   const unsubscriptions: string[] = [];
-  while (reader.left > 0) unsubscriptions.push(topicFilter(reader.text('the filter'), 'the filter'));
+  while (reader.left > 0) {
+    unsubscriptions.push(topicFilter(reader.text('the filter'), 'the filter'));
+    boundFilters(unsubscriptions);
+  }
   if (unsubscriptions.length === 0) throw new Violation('UNSUBSCRIBE without a filter', PROTOCOL_ERROR);
   return { cmd: 'unsubscribe', messageId, unsubscriptions };
+}
+
+/** Filters of one packet; a connection has half as many. A packet is taken as a whole, and others wait for it. */
+const MOST_FILTERS = 2_000;
+
+function boundFilters({ length }: readonly unknown[]): void {
+  if (length > MOST_FILTERS)
+    throw new Violation(`more than ${MOST_FILTERS} filters in one packet`, QUOTA_EXCEEDED, 'too-many-filters');
 }
 
 function readDisconnect(reader: PacketReader, level: Level): Disconnect {

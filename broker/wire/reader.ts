@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 
 /** Reason codes of MQTT 5 for what breaks the protocol (§2.4). */
 const MALFORMED_PACKET = 0x81;
+export const QUOTA_EXCEEDED = 0x97;
 export const PROTOCOL_ERROR = 0x82;
 const FILTER_INVALID = 0x8f;
 
@@ -13,9 +14,12 @@ export class Violation extends Error {
   /** Whether it is a CONNECT of MQTT 5, whose client can be sent a reason. */
   isConnect5 = false;
 
-  constructor(message: string, reasonCode = MALFORMED_PACKET) {
+  readonly why: 'protocol-error' | 'too-many-filters';
+
+  constructor(message: string, reasonCode = MALFORMED_PACKET, why: Violation['why'] = 'protocol-error') {
     super(message);
     this.reasonCode = reasonCode;
+    this.why = why;
   }
 }
 

@@ -159,3 +159,24 @@ describe('violations in CONNECT', () => {
     expect(await outcome(connect(fields))).toEqual([0x20, 2, 0, 0]);
   });
 });
+
+test('mqtt - a SUBSCRIBE or UNSUBSCRIBE of more than 2,000 filters ends its connection, one of 2,000 is taken', async () => {
+  const filters = (count: number) => Array.from({ length: count }, (_, i) => `devices/bin-1/rejections/${i}`);
+  const messageId = 7;
+  for (const cmd of ['subscribe', 'unsubscribe'] as const) {
+    const client = await rawLogin(scene.port, 'bin-1');
+    const send = (count: number) =>
+      cmd === 'unsubscribe'
+        ? client.send({ cmd, messageId, unsubscriptions: filters(count) })
+        : client.send({ cmd, messageId, subscriptions: filters(count).map((topic) => ({ topic, qos: 0 as const })) });
+    send(2_000);
+    await client.ping();
+    expect(client.got(cmd === 'subscribe' ? 'suback' : 'unsuback')).toHaveLength(1);
+    send(2_001);
+    await client.closed;
+  }
+  const { refusals } = scene.broker.record('bin-1')!;
+  expect(refusals.find(({ reason }) => reason === 'too-many-filters')).toMatchObject({
+    detail: 'more than 2000 filters in one packet',
+  });
+});
