@@ -231,8 +231,8 @@ export class TicketService {
   }
 
   /**
-   * Returns when the next thing comes due whose time is known: a deadline, the end of a silence, also where its calendar
-   * goes off, the warning of it, or the end of a gathering; null where there is none.
+   * Returns when the next thing comes due whose time is known: a deadline, the end of a silence, also where its
+   * calendar goes off, the warning of it, or the end of a gathering; null where there is none.
    */
   nextDueMs(city: TicketCity): number | null {
     const ends = [this.silences.nextEndMs(), this.#news.nextMs(city)];
