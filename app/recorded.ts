@@ -1,7 +1,7 @@
 /** What the process itself puts into the log as actions. */
 import type { Logger } from 'pino';
 import type { ActionLog, Caller, createResultReader } from '../actions/index.ts';
-import type { ActionRecord, City } from '../domain/index.ts';
+import { type ActionRecord, type City, requesterId } from '../domain/index.ts';
 import type { EarlierReceiver, Sealer } from '../notify/index.ts';
 import type { RuleActions } from '../rules/index.ts';
 import type { CityActions, LoadedCity } from './city-in-force.ts';
@@ -59,7 +59,7 @@ export function cityActions({ journal, notify, bound, recorded }: CityParts): Ci
     },
     keep: (version, caller) => recorded().actions.submit({ do: 'city.reload', version }, caller),
     repeated({ actor, key }) {
-      const value = key === null ? null : recorded().results.get(actor.id, key)?.result.value;
+      const value = key === null ? null : recorded().results.get(requesterId(actor), key)?.result.value;
       return (value as { version?: string } | null | undefined)?.version ?? null;
     },
   };

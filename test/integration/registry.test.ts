@@ -93,6 +93,21 @@ describe('devices', () => {
     expect((await ask('POST', '/api/v1/devices/bin-2/rotate', { overlap: 'soon' })).status).toBe(400);
   });
 
+  test.each([
+    ['POST', '/api/v1/devices', bin('bin-again')],
+    ['POST', '/api/v1/devices', [bin('bin-again-1'), bin('bin-again-2')]],
+    ['POST', '/api/v1/devices/bin-again/rotate', { overlap: '12h' }],
+    ['POST', '/api/v1/devices/bin-again/replace', {}],
+    ['POST', '/api/v1/devices/bin-again/claim-code', {}],
+    ['POST', '/api/v1/keys', { name: 'again', role: 'viewer' }],
+  ])('%s %s shows the same secret where it is repeated with its Idempotency-Key', async (method, path, body) => {
+    const name = { 'idempotency-key': `${path}-${Array.isArray(body)}` };
+    const first = await ask(method, path, body, name);
+    expect([first.status < 300, JSON.stringify(first.body)]).toEqual([true, expect.stringMatching(/"(secret|code)":/)]);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await ask(method, path, body, name)).toEqual(first);
+  });
+
   test('an old secret ends by itself when its time has come', async () => {
     const { secret } = await register('bin-3');
     const client = await connect('bin-3', secret);
