@@ -63,7 +63,10 @@ interface Reloaded {
 
 /** How a city is brought into force. */
 export interface CityActions {
-  /** Puts a change into the journal, and passes it to those who need it at once; resolves to its block. */
+  /**
+   * Puts a change into the journal, and passes it to those who need it at once; resolves to its block. `caller` null:
+   * the process itself acts, and nobody waits for what is decided.
+   */
   change(next: LoadedCity, caller: Caller | null): Promise<number>;
   /** Passes a city that is in the journal to those who need it at once. */
   pass(next: LoadedCity): Promise<void>;

@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import mqtt, { type MqttClient } from 'mqtt';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type AuditEntry, createAuditWriter } from '../../actions/index.ts';
 import { verifyState } from '../../app/verify.ts';
 import { type Device, type Page, SECOND_MS, systemClock, unsteppedClock } from '../../domain/index.ts';
 import { lamppost } from '../kit/cli/commands.ts';
@@ -348,4 +349,23 @@ test('audit verify names the first entry of a folder that somebody edited or cut
   edit('delete from audit where n >= ?');
   const cut = await verify();
   expect([cut.code, cut.out]).toEqual([1, expect.stringContaining(`entry ${suspended} does not fit: the log names`)]);
+});
+
+test('audit verify names the newest entry, too, that was cut off or written anew before the log had its hash', async () => {
+  const other = new ServerProcess();
+  await other.start();
+  const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' };
+  const add = () =>
+    fetch(`${other.url}/api/v1/keys`, { method: 'POST', headers, body: '{"name":"x","role":"viewer"}' });
+  expect([(await add()).status, (await add()).status]).toEqual([201, 201]);
+  await other.stop();
+  const verify = async () => (await lamppost(['audit', 'verify', '--data', other.data])).out;
+  expect(await verify()).toContain('2 entries and 1 anchors in the log fit');
+  const db = new DatabaseSync(join(other.data, 'state.sqlite'));
+  const newest = db.prepare('select * from audit where n = 2').get()!;
+  db.exec('delete from audit where n = 2');
+  expect(await verify()).toContain('entry 2 does not fit: the log has an action at');
+  createAuditWriter(db).add({ ...(newest as unknown as AuditEntry), atMs: Number(newest.at_ms), actor: 'eve' });
+  expect(await verify()).toContain('entry 2 does not fit: the log has another action at its place');
+  db.close();
 });
