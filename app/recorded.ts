@@ -47,7 +47,7 @@ export function cityActions({ journal, notify, bound, recorded }: CityParts): Ci
 
   return {
     pass,
-    async change(next, caller) {
+    async change(next, caller, inForce) {
       const { control } = next;
       let appended: Promise<number> = Promise.resolve(0);
       const append = (action: ActionRecord) => {
@@ -60,6 +60,7 @@ export function cityActions({ journal, notify, bound, recorded }: CityParts): Ci
       decided.catch(() => {});
       const seq = await appended;
       await pass(next);
+      inForce();
       // Nobody waits for what the process itself did.
       if (caller !== null) await decided;
       return seq;

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
@@ -52,6 +52,20 @@ function recording(failing: readonly string[] = []) {
 
 const inForce = (actions: CityActions) =>
   createCityInForce({ folder: dir, first: loaded(one), seq: 10, seen: createFolderSeen(dir), log }, actions);
+
+test('city - one whose caller gets no result in time is in force all the same', async () => {
+  const { actions } = recording();
+  const late = new Error('the rules have much to read before it');
+  const change: CityActions['change'] = async (_next, _caller, inForce) => {
+    inForce();
+    throw late;
+  };
+  for (const { path, text } of two.files) writeFileSync(join(dir, path), text);
+  const parts = { folder: dir, first: loaded(one), seq: 10, seen: null, log };
+  const city = createCityInForce(parts, { ...actions, change });
+  await expect(city.reload(null)).rejects.toBe(late);
+  expect(city.current().control.version).not.toBe(one.version);
+});
 
 test('city - a reload that a person repeats is known by their name', () => {
   const result = { id: 'a', value: { changed: true, version: 'v1' }, error: null };
