@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { z } from 'zod';
-import { type AuditHead, isoOf, type Page, type ShapeOf } from '../domain/index.ts';
+import { type ActionsControl, type AuditHead, isoOf, type Page, requesterId, type ShapeOf } from '../domain/index.ts';
 import { conditionsOf, positionOf } from '../store/index.ts';
+import { actionOf, type Command } from './command.ts';
 
 /** One entry of the audit trail. Times are ISO 8601 UTC. */
 export const AuditEntrySchema = z
@@ -74,6 +75,7 @@ export function createAuditWriter(db: DatabaseSync) {
 export function createAuditReader(db: DatabaseSync) {
   const newest = db.prepare('select n, hash from audit order by n desc limit 1');
   const all = db.prepare('select * from audit where n > ? order by n limit ?');
+  const placed = db.prepare('select * from audit where place = ? and n > ?');
   return {
     /** Returns a page, newest first. Throws `invalid` on a bad `after`. */
     page({ limit, after, fromMs = 0, toMs = FOREVER, actor, action, target, result }: AuditQuery): Page<AuditEntry> {
@@ -90,6 +92,11 @@ export function createAuditReader(db: DatabaseSync) {
     },
     /** Returns the entries after one, in order, at most `limit`. */
     after: (n: number, limit: number): AuditEntry[] => all.all(n, limit).map(entryOf),
+    /** Returns the entry of a place in the log, of those after one; null where there is none. */
+    at(place: string, n: number): AuditEntry | null {
+      const row = placed.get(place, n);
+      return row === undefined ? null : entryOf(row);
+    },
   };
 }
 
@@ -103,12 +110,31 @@ export interface AuditFault {
 
 const AT_ONCE = 1_000;
 
+/** What the entry of an action says, as the log has it. */
+export interface LoggedAction {
+  readonly place: string;
+  readonly actor: string;
+  readonly action: string;
+}
+
+/** Returns what the entries of a block of actions say. */
+export function loggedIn(seq: number, { items }: Pick<ActionsControl, 'items'>): LoggedAction[] {
+  return items.map(({ actor, command }, item) => {
+    return { place: `${seq}-${item}`, actor: requesterId(actor), action: actionOf(command as Command) };
+  });
+}
+
 /**
  * Checks the whole trail: every entry against its hash, which covers those before it, and the anchors in the log
- * against the entries that they name. Returns the first entry that does not fit, null where all do. The oldest entry
- * that is kept vouches for those that have expired.
+ * against the entries that they name. `newest`: the newest actions of the log, in order, of which no anchor may name
+ * the entries yet. Returns the first entry that does not fit, null where all do. The oldest entry that is kept vouches
+ * for those that have expired.
  */
-export function verifyAudit(reader: AuditReader, anchors: Iterable<AuditHead>): AuditFault | null {
+export function verifyAudit(
+  reader: AuditReader,
+  anchors: Iterable<AuditHead>,
+  newest: readonly LoggedAction[] = [],
+): AuditFault | null {
   const expected = new Map([...anchors].map(({ n, hash }) => [n, hash]));
   let last: AuditEntry | null = null;
   for (let from = 0; ; ) {
@@ -122,7 +148,20 @@ export function verifyAudit(reader: AuditReader, anchors: Iterable<AuditHead>): 
     if (some.length < AT_ONCE) break;
     from = some.at(-1)!.n;
   }
-  return missing(expected, last?.n ?? 0);
+  return missing(expected, last?.n ?? 0) ?? faultOfNewest(reader, newest, last?.n ?? 0);
+}
+
+/** Compares the actions since the oldest entry that is kept, and that the log has here, with their entries. */
+function faultOfNewest(reader: AuditReader, newest: readonly LoggedAction[], head: number): AuditFault | null {
+  const from = Math.max(0, head - newest.length);
+  const first = newest.findIndex(({ place }) => reader.at(place, from) !== null);
+  for (const { place, actor, action } of newest.slice(Math.max(0, first))) {
+    const entry = reader.at(place, from);
+    if (entry === null) return { n: head + 1, why: `the log has an action at ${place} that is no entry` };
+    if (entry.actor !== actor || entry.action !== action)
+      return { n: entry.n, why: 'the log has another action at its place' };
+  }
+  return null;
 }
 
 function faultIn(entry: AuditEntry, last: AuditEntry | null): string | null {

@@ -6,6 +6,8 @@ export {
   type AuditReader,
   createAuditReader,
   createAuditWriter,
+  type LoggedAction,
+  loggedIn,
   verifyAudit,
 } from './audit.ts';
 export type { CitizenCommand } from './citizen-commands.ts';

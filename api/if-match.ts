@@ -26,9 +26,10 @@ export function versionsOf(ifMatch: string | undefined): readonly string[] | nul
 }
 
 /**
- * Returns the current version if `If-Match` lists it: who decides compares it once more, as somebody may be faster.
- * Undefined where any version will do. Throws `precondition` with the reason: a version that is not listed now is past.
- * A request with an `Idempotency-Key` may be repeated after it was done: who decides knows, and refuses it otherwise.
+ * Returns the version that an action expects: the current one if `If-Match` lists it, else the newest that it lists.
+ * The engine compares it at the action's place in the log, and a refusal is in the audit trail: the state that this
+ * node reads may be older, and a repeated request gets the first result. Undefined where any version will do. Throws
+ * `precondition` with the reason where no tag is a version at all.
  */
 export function versionIn(
   headers: IncomingHttpHeaders,
@@ -39,7 +40,7 @@ export function versionIn(
   if (listed === null) return undefined;
   if (listed.includes(String(version))) return version;
   const newest = Math.max(...listed.map(Number));
-  if (headers['idempotency-key'] !== undefined && Number.isSafeInteger(newest)) return newest;
+  if (Number.isSafeInteger(newest)) return newest;
   throw new LamppostError('precondition', `${text}: it is at version ${version}, not ${listed.join(', ')}`, { reason });
 }
 

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type Duplex, pipeline } from 'node:stream';
 import type { Logger } from 'pino';
-import { type ActionLog, type Caller, createAuditReader } from '../actions/index.ts';
+import { type ActionLog, type Caller, createAuditReader, createResultReader } from '../actions/index.ts';
 import { type ApiDeps, createQueries, createRefusals } from '../api/index.ts';
 import { type Bridge, openBridge } from '../broker/index.ts';
 import { createCommandReader } from '../commands/index.ts';
@@ -14,6 +14,7 @@ import {
   type Key,
   type LogClock,
   monotonicClock,
+  requesterId,
   SECOND_MS,
 } from '../domain/index.ts';
 import { createOutboxReader, followFirings } from '../events/index.ts';
@@ -25,7 +26,7 @@ import {
   createTextReader,
 } from '../ingest/index.ts';
 import type { Sealer } from '../notify/index.ts';
-import { createDeviceService, createKeyService, type KeyUses, type RegistryReader } from '../registry/index.ts';
+import { createDeviceService, createKeyService, Draws, type KeyUses, type RegistryReader } from '../registry/index.ts';
 import { type Backtest, createAlertReader, createSuggest, createTrial, type RuleRepository } from '../rules/index.ts';
 import type { Backups } from '../store/index.ts';
 import {
@@ -86,8 +87,10 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
   const { engine, broker } = threads;
   const refusals = createRefusals();
   const { registry, follower } = threads;
+  const draws = new Draws(clock);
   const registryParts = {
-    ...{ registry, clock },
+    registry,
+    draw: (caller: Caller) => draws.of(caller),
     submit: parts.actions.submit.bind(parts.actions),
     follow: () => follower.follow(),
   };
@@ -224,6 +227,8 @@ interface StateParts extends Pick<ApiParts, 'state' | 'ledger' | 'quarantine' | 
 /** Returns the services of what is in the state file: quarantine, alerts, tickets, silences, events. */
 export function createStateDeps(parts: StateParts) {
   const { clock, state, ledger, quarantine, replays, actions } = parts;
+  const results = createResultReader(state);
+  const isRepeated = ({ actor, key }: Caller) => key !== null && results.get(requesterId(actor), key) !== null;
   const tickets = createTicketReader(state);
   const outbox = createOutboxReader(state);
   const silences = createSilences({
@@ -247,7 +252,8 @@ export function createStateDeps(parts: StateParts) {
       groups: (query) => quarantine.groups(query),
       usage: (device) => quarantine.usage(device),
       async replay(chosen, caller) {
-        replays.refuseAnother();
+        // One that is repeated gets the replay that it began.
+        if (!isRepeated(caller)) replays.refuseAnother();
         const { place } = await actions.submit({ do: 'quarantine.replay', chosen }, caller);
         return replays.start(`replay-${place}`, chosen);
       },

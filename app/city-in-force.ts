@@ -63,8 +63,12 @@ interface Reloaded {
 
 /** How a city is brought into force. */
 export interface CityActions {
-  /** Puts a change into the journal, and passes it to those who need it at once; resolves to its block. */
-  change(next: LoadedCity, caller: Caller | null): Promise<number>;
+  /**
+   * Puts a change into the journal, and passes it to those who need it at once; resolves to its block. Calls `inForce`
+   * once it is there, also where what is decided about the caller comes too late. `caller` null: the process itself
+   * acts, and nobody waits for that.
+   */
+  change(next: LoadedCity, caller: Caller | null, inForce: () => void): Promise<number>;
   /** Passes a city that is in the journal to those who need it at once. */
   pass(next: LoadedCity): Promise<void>;
   /** Notes who asked for a city that is in force already. */
@@ -96,10 +100,13 @@ export function createCityInForce({ folder, first, seq, seen, log }: Options, ac
     refuseMovedStates(current.city, next.city);
     const { version } = next.control;
     const changed = version !== current.control.version;
-    if (changed) newest = Math.max(newest, await actions.change(next, caller));
+    const inForce = () => {
+      if (next !== current) seen?.put(version);
+      current = next;
+    };
+    if (changed) newest = Math.max(newest, await actions.change(next, caller, inForce));
     else if (caller !== null) await actions.keep(version, caller);
-    if (next !== current) seen?.put(version);
-    current = next;
+    inForce();
     return { changed, version };
   }
 

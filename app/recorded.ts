@@ -1,11 +1,18 @@
 /** What the process itself puts into the log as actions. */
 import type { Logger } from 'pino';
 import type { ActionLog, Caller, createResultReader } from '../actions/index.ts';
-import type { ActionRecord, City } from '../domain/index.ts';
+import { type ActionRecord, type City, requesterId } from '../domain/index.ts';
 import type { EarlierReceiver, Sealer } from '../notify/index.ts';
 import type { RuleActions } from '../rules/index.ts';
 import type { CityActions, LoadedCity } from './city-in-force.ts';
 import type { Threads } from './threads/start.ts';
+
+/** Who acts where the process itself does, without anybody who asks for it over HTTP. */
+const ITSELF: Caller = {
+  actor: { kind: 'key', id: 'lamppost', role: 'admin', department: null },
+  address: null,
+  key: null,
+};
 
 /** Returns how changes of rules enter the log. */
 export function ruleActions(actions: Pick<ActionLog, 'submit'>): RuleActions<Caller> {
@@ -40,37 +47,31 @@ export function cityActions({ journal, notify, bound, recorded }: CityParts): Ci
 
   return {
     pass,
-    async change(next, caller) {
+    async change(next, caller, inForce) {
       const { control } = next;
       let appended: Promise<number> = Promise.resolve(0);
-      const append = (action?: ActionRecord) => {
-        const body = action === undefined ? control : { ...control, action };
-        appended = journal.control('city', body, control.version);
+      const append = (action: ActionRecord) => {
+        appended = journal.control('city', { ...control, action }, control.version);
         return appended;
       };
       const command = { do: 'city.reload', version: control.version } as const;
-      const decided = caller === null ? append() : recorded().actions.accompany(command, caller, append);
+      const decided = recorded().actions.accompany(command, caller ?? ITSELF, append);
       // Awaited last: who needs the city gets it once it is in the log.
       decided.catch(() => {});
       const seq = await appended;
       await pass(next);
-      await decided;
+      inForce();
+      // Nobody waits for what the process itself did.
+      if (caller !== null) await decided;
       return seq;
     },
     keep: (version, caller) => recorded().actions.submit({ do: 'city.reload', version }, caller),
     repeated({ actor, key }) {
-      const value = key === null ? null : recorded().results.get(actor.id, key)?.result.value;
+      const value = key === null ? null : recorded().results.get(requesterId(actor), key)?.result.value;
       return (value as { version?: string } | null | undefined)?.version ?? null;
     },
   };
 }
-
-/** Who acts where the process itself does, without anybody who asks for it. */
-const ITSELF: Caller = {
-  actor: { kind: 'key', id: 'lamppost', role: 'admin', department: null },
-  address: null,
-  key: null,
-};
 
 interface Adoption {
   readonly notify: Pick<Threads['notify'], 'earlier'>;

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { type AuditFault, createAuditReader, verifyAudit } from '../actions/index.ts';
+import { type AuditFault, createAuditReader, type LoggedAction, loggedIn, verifyAudit } from '../actions/index.ts';
 import { type ActionsControl, type AuditHead, LamppostError } from '../domain/index.ts';
 import { JournalReader } from '../journal/index.ts';
+import { createConsumerStore } from '../rules/index.ts';
 import type { AUDIT_VERIFY } from './flags.ts';
 import { print } from './output.ts';
 import type { Given } from './spec.ts';
@@ -34,9 +35,11 @@ function verifyFolder(folder: string): Verified {
   const db = new DatabaseSync(state, { readOnly: true });
   try {
     const reader = createAuditReader(db);
-    const anchors = [...anchorsIn(join(folder, 'journal.sqlite'))];
+    // A running server goes on: what it decides from here on may be in the trail, and need not be.
+    const decided = createConsumerStore(db).progress()?.cursor ?? 0;
+    const { anchors, newest } = saidByLog(join(folder, 'journal.sqlite'), decided);
     const entries = Number(db.prepare('select count(*) as n from audit').get()!.n);
-    return { entries, anchors: anchors.length, fault: verifyAudit(reader, anchors) };
+    return { entries, anchors: anchors.length, fault: verifyAudit(reader, anchors, newest) };
   } finally {
     db.close();
   }
@@ -44,20 +47,34 @@ function verifyFolder(folder: string): Verified {
 
 const BLOCKS_AT_ONCE = 256;
 
-/** The heads of the trail that the log names, as far as it reaches back. */
-function* anchorsIn(path: string): Generator<AuditHead> {
+/** What the log says about the trail, as far as it reaches back. */
+interface Said {
+  /** The heads of the trail that it names. */
+  readonly anchors: readonly AuditHead[];
+  /** Its newest actions up to a block, of which it may name no head yet. */
+  readonly newest: readonly LoggedAction[];
+}
+
+function saidByLog(path: string, upTo: number): Said {
   const journal = new JournalReader(path).open();
+  const anchors: AuditHead[] = [];
+  let newest: LoggedAction[] = [];
   try {
     for (let seq = 0; ; ) {
       const blocks = journal.ofKind('actions', seq, BLOCKS_AT_ONCE);
-      for (const { body } of blocks) {
-        const { anchor } = JSON.parse(Buffer.from(body).toString('utf8')) as ActionsControl;
-        if (anchor !== null) yield anchor;
-      }
-      if (blocks.length < BLOCKS_AT_ONCE) return;
+      const controls = blocks.map(({ seq, body }) => {
+        return { seq, ...(JSON.parse(Buffer.from(body).toString('utf8')) as ActionsControl) };
+      });
+      anchors.push(...controls.flatMap(({ anchor }) => anchor ?? []));
+      const logged = controls.flatMap((control) => (control.seq <= upTo ? loggedIn(control.seq, control) : []));
+      newest = [...newest, ...logged].slice(-MOST_NEWEST);
+      if (blocks.length < BLOCKS_AT_ONCE) return { anchors, newest };
       seq = blocks.at(-1)!.seq;
     }
   } finally {
     journal.close();
   }
 }
+
+/** More than one record has, and than are on their way while the next one is appended. */
+const MOST_NEWEST = 1_024;

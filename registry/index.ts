@@ -16,6 +16,7 @@ export {
   sameHash,
 } from './credentials.ts';
 export type { DeviceChange, HashedDevice } from './device-records.ts';
+export { Draws } from './draws.ts';
 export { type FileOfBefore, readFileOfBefore } from './file-of-before.ts';
 export { RegistryFollower } from './follower.ts';
 export type { KeyChange } from './key-records.ts';

@@ -1,6 +1,5 @@
 import {
   type City,
-  type Clock,
   type Device,
   HOUR_MS,
   type Key,
@@ -9,8 +8,9 @@ import {
   requireName,
 } from '../domain/index.ts';
 import type { RegistryCommand, RegistryResults } from './commands.ts';
-import { hashSecret, newSecret, sameHash } from './credentials.ts';
+import { hashSecret, sameHash } from './credentials.ts';
 import type { DeviceChange } from './device-records.ts';
+import type { Draw } from './draws.ts';
 import type { KeyChange, NewKey } from './key-records.ts';
 import type { RegistryReader } from './reader.ts';
 import type { RegisteredDevice, RegisteredKey } from './rows.ts';
@@ -66,7 +66,8 @@ export interface DeviceService<C> extends Pick<RegistryReader, 'list' | 'find' |
 
 interface Parts<C> {
   readonly registry: RegistryReader;
-  readonly clock: Clock;
+  /** Returns what the request of a caller draws. */
+  readonly draw: (caller: C) => Draw;
   /** Appends a command to the log; resolves to what the engine decided. */
   readonly submit: <D extends RegistryCommand['do']>(
     command: Extract<RegistryCommand, { readonly do: D }>,
@@ -83,9 +84,9 @@ interface DeviceParts<C> extends Parts<C> {
 const hashText = (secret: string): HashText => hashSecret(secret).toString('base64url');
 
 /** Returns when an old secret ends, epoch ms. */
-function oldUntil(overlap: Overlap, clock: Clock): number | null {
+function oldUntil(overlap: Overlap, nowMs: number): number | null {
   if (overlap === null) return null;
-  if (overlap > 0 && overlap <= MOST_OVERLAP_MS) return clock.now() + overlap;
+  if (overlap > 0 && overlap <= MOST_OVERLAP_MS) return nowMs + overlap;
   throw new LamppostError('invalid', 'overlap: an old secret stays valid for up to 30 days, such as "24h"');
 }
 
@@ -100,7 +101,7 @@ function submitter<C>({ submit, follow }: Pick<Parts<C>, 'submit' | 'follow'>): 
 
 /** Returns the service of devices. */
 export function createDeviceService<C>(parts: DeviceParts<C>): DeviceService<C> {
-  const { registry, city, clock } = parts;
+  const { registry, city, draw } = parts;
   const submit = submitter(parts);
 
   function check(
@@ -134,9 +135,10 @@ export function createDeviceService<C>(parts: DeviceParts<C>): DeviceService<C> 
     senderOf,
     async register(devices, caller) {
       for (const { id, ...device } of devices) check(id, device, devices);
-      const made = devices.map(({ secretHash, ...device }) => {
+      const drawn = draw(caller);
+      const made = devices.map(({ secretHash, ...device }, i) => {
         if (secretHash !== undefined) return { device, hash: secretHash, shown: {} };
-        const secret = newSecret();
+        const secret = drawn.secret(i);
         return { device, hash: hashText(secret), shown: { secret } };
       });
       const hashed = made.map(({ device, hash }) => ({ ...device, hash }));
@@ -148,8 +150,9 @@ export function createDeviceService<C>(parts: DeviceParts<C>): DeviceService<C> 
       return submit({ do: 'device.change', device, version, change }, caller);
     },
     async rotate(device, overlap, caller) {
-      const secret = newSecret();
-      const command = { hash: hashText(secret), oldUntilMs: oldUntil(overlap, clock) };
+      const drawn = draw(caller);
+      const secret = drawn.secret();
+      const command = { hash: hashText(secret), oldUntilMs: oldUntil(overlap, drawn.nowMs) };
       return { ...(await submit({ do: 'device.rotate', device, ...command }, caller)), secret };
     },
     confirm: (device, caller) => submit({ do: 'device.confirm', device }, caller),
@@ -157,7 +160,7 @@ export function createDeviceService<C>(parts: DeviceParts<C>): DeviceService<C> 
     resume: (device, caller) => submit({ do: 'device.resume', device }, caller),
     async replace(device, change, caller) {
       check(device, change);
-      const secret = newSecret();
+      const secret = draw(caller).secret();
       return { ...(await submit({ do: 'device.replace', device, hash: hashText(secret), change }, caller)), secret };
     },
     async revoke(device, caller) {
@@ -175,8 +178,9 @@ export function createDeviceService<C>(parts: DeviceParts<C>): DeviceService<C> 
     },
     uncalibrate: (device, calibration, caller) => submit({ do: 'device.uncalibrate', device, calibration }, caller),
     async claimCode(device, validMs = CLAIM_MS, caller) {
-      const code = newSecret();
-      const untilMs = clock.now() + validMs;
+      const drawn = draw(caller);
+      const code = drawn.secret();
+      const untilMs = drawn.nowMs + validMs;
       await submit({ do: 'device.claim-code', device, hash: hashText(code), untilMs }, caller);
       return { device, code, expiresAt: new Date(untilMs).toISOString() };
     },
@@ -184,7 +188,7 @@ export function createDeviceService<C>(parts: DeviceParts<C>): DeviceService<C> 
       // Who does not know the code causes no record of the log.
       const [known, hash] = [registry.claimHash(device), hashSecret(code)];
       if (known === null || !sameHash(Buffer.from(known), hash)) return null;
-      const secret = newSecret();
+      const secret = draw(caller).secret();
       const command = { code: hash.toString('base64url'), hash: hashText(secret) };
       return { ...(await submit({ do: 'device.claim', device, ...command }, caller)), secret };
     },
@@ -221,7 +225,7 @@ interface KeyParts<C> extends Parts<C> {
 
 /** Returns the service of keys. */
 export function createKeyService<C>(parts: KeyParts<C>): KeyService<C> {
-  const { registry, admin, clock, used, onEnded } = parts;
+  const { registry, admin, draw, used, onEnded } = parts;
   const submit = submitter(parts);
   return {
     authenticate(secret) {
@@ -233,13 +237,14 @@ export function createKeyService<C>(parts: KeyParts<C>): KeyService<C> {
     list: () => registry.keys(),
     get: (id) => registry.key(id),
     async add(key, caller) {
-      const secret = newSecret();
+      const secret = draw(caller).secret();
       return { ...(await submit({ do: 'key.add', ...key, hash: hashText(secret) }, caller)), secret };
     },
     change: (key, version, change, caller) => submit({ do: 'key.change', key, version, change }, caller),
     async rotate(key, overlap, caller) {
-      const secret = newSecret();
-      const command = { hash: hashText(secret), oldUntilMs: oldUntil(overlap, clock) };
+      const drawn = draw(caller);
+      const secret = drawn.secret();
+      const command = { hash: hashText(secret), oldUntilMs: oldUntil(overlap, drawn.nowMs) };
       return { ...(await submit({ do: 'key.rotate', key, ...command }, caller)), secret };
     },
     confirm: (key, caller) => submit({ do: 'key.confirm', key }, caller),

@@ -223,10 +223,12 @@ class Consumer implements RulesConsumer {
     const { kind } = outcome.block;
     if (kind === 'rule') return [...decided, { outcome, transition: null }];
     if (this.#deps.blocks === undefined) return decided;
-    // What the state promised in durations moves before anything is decided after the step.
-    if (kind === 'clock') return [{ outcome, transition: null }, ...decided];
-    const { actions, notices, progress, said } = outcome;
-    const isEffect = kind === 'tick' || said.length > 0 || [actions, notices, progress].some((one) => one !== null);
+    // What the state promised in durations moves before anything is decided after the step; what came due while the
+    // server was down is done before anything that came after that.
+    if (kind === 'clock' || kind === 'start') return [{ outcome, transition: null }, ...decided];
+    const { actions, city, notices, progress, said } = outcome;
+    const isEffect =
+      kind === 'tick' || said.length > 0 || [actions, city, notices, progress].some((one) => one !== null);
     return isEffect ? [...decided, { outcome, transition: null }] : decided;
   }
 
@@ -246,8 +248,11 @@ class Consumer implements RulesConsumer {
   }
 
   /** A tick at which nothing is due writes nothing: it is not worth a transaction. */
-  #hasEffect({ transition, outcome: { block, rule, actions, clock, notices, progress, said } }: Decided): boolean {
-    if (said.length > 0 || [transition, rule, actions, clock, notices, progress].some((one) => one !== null))
+  #hasEffect({
+    transition,
+    outcome: { block, rule, actions, city, clock, notices, progress, said },
+  }: Decided): boolean {
+    if (said.length > 0 || [transition, rule, actions, city, clock, notices, progress].some((one) => one !== null))
       return true;
     return this.#deps.blocks!.isDue(block);
   }

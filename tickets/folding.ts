@@ -107,7 +107,7 @@ export function foldInto(parts: Parts, cause: Cause, into: Ticket, { atMs, city 
     if (tickets.firing(id).count > alerts.length || tickets.openParts(id).length > 0) continue;
     for (const alert of alerts) {
       explainable.remove(alert.rule, alert.group);
-      waits.put({ ...alert, reason: 'inhibited', cause: `${cause.rule}/${cause.group}`, dueMs: null });
+      waits.put({ ...alert, reason: 'inhibited', cause: `${cause.rule}/${cause.group}`, heldMs: atMs, dueMs: null });
     }
     const note = `folded into ${into.id}: ${cause.rule} fires for ${cause.group}`;
     const set = { foldedInto: into.id };

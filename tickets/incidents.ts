@@ -186,7 +186,7 @@ export function createIncidents(parts: PlacementParts): Incidents {
       }
       const candidate = candidateOf(wait, city, nowMs);
       const hold = candidate && placement.heldBy(candidate);
-      if (hold !== null) waits.put({ ...wait, ...hold });
+      if (hold !== null) waits.put({ ...wait, ...hold, heldMs: nowMs });
       else if (candidate !== null) free.push({ wait, candidate });
     }
     if (free.length === 0) return others;

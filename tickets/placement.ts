@@ -76,9 +76,9 @@ export function createPlacement(parts: PlacementParts): Placement {
     return soon || folded || transition.from === 'firing' ? last : null;
   }
 
-  function hold({ reason, cause, dueMs }: Hold, { opening, labels }: Candidate): Ticket[] {
+  function hold({ reason, cause, dueMs }: Hold, { opening, labels, atMs: heldMs }: Candidate): Ticket[] {
     const { rule, group, atMs: sinceMs } = opening.transition;
-    waits.put({ rule, group, reason, cause, sinceMs, dueMs, labels, opening });
+    waits.put({ rule, group, reason, cause, sinceMs, heldMs, dueMs, labels, opening });
     return [];
   }
 

@@ -291,6 +291,13 @@ const ENDS = 'create index silences_unended on silences (ends_ms) where announce
 /** Whether an alert ended with its rule or device, so that nothing says that its cause is over. */
 const UNSEEN = 'alter table ticket_alerts add column unseen integer not null default 0;';
 
+/** Since when an alert waits for its cause: what repeats ends for it at its first end after that. */
+const HELD = `
+  alter table ticket_waits add column held_ms integer not null default 0;
+  update ticket_waits set held_ms = since_ms;
+  create index ticket_waits_by_hold on ticket_waits (cause, held_ms) where reason = 'silenced';
+`;
+
 /** The tables of the tickets, as the steps that lead to them. */
 export const TICKET_SCHEMA: RoomSchema = {
   room: 'tickets',
@@ -310,5 +317,6 @@ export const TICKET_SCHEMA: RoomSchema = {
     THINGS,
     ENDS,
     UNSEEN,
+    HELD,
   ],
 };

@@ -96,7 +96,7 @@ export class TicketService {
   readonly incidents: Incidents;
   readonly silences: SilenceStore;
   readonly reporters: Reporters;
-  readonly #waits: Pick<WaitStore, 'nextGatheredMs'>;
+  readonly #waits: Pick<WaitStore, 'nextGatheredMs' | 'holdAnew'>;
   readonly #news: SilenceNews;
   readonly #tickets: TicketStore;
   readonly #due: ReturnType<typeof createDueStore>;
@@ -218,19 +218,25 @@ export class TicketService {
     if (byMs !== 0) this.#move(byMs);
   }
 
+  /** The city has changed: its calendars say from now on when silences that hold tickets back pause. */
+  cityChanged(): void {
+    this.#waits.holdAnew(this.#clock.now());
+  }
+
   /** Whether anything is due: for a ticket, for alerts that wait, or to be announced of a silence. */
   isDue(nowMs: number, city: TicketCity): boolean {
-    const next = this.#due.nextMs();
+    const next = this.nextDueMs(city);
     if (next !== null && next <= nowMs) return true;
     return this.incidents.hasReleases(nowMs, city) || this.#news.isDue(nowMs, city);
   }
 
   /**
-   * Returns when the next thing comes due whose time is known: a deadline, the end of a silence, or that of a
-   * gathering; null where there is none.
+   * Returns when the next thing comes due whose time is known: a deadline, the end of a silence, also where its
+   * calendar goes off, the warning of it, or the end of a gathering; null where there is none.
    */
-  nextDueMs(): number | null {
-    const times = [this.#due.nextMs(), this.silences.nextEndMs(), this.#waits.nextGatheredMs()];
+  nextDueMs(city: TicketCity): number | null {
+    const ends = [this.silences.nextEndMs(), this.#news.nextMs(city)];
+    const times = [this.#due.nextMs(), ...ends, this.#waits.nextGatheredMs()];
     const known = times.filter((ms) => ms !== null);
     return known.length === 0 ? null : Math.min(...known);
   }

@@ -16,6 +16,11 @@ export interface SilenceChange {
 /** What is announced of silences. It keeps nothing in memory. The caller holds the transaction. */
 export interface SilenceNews {
   isDue(nowMs: number, city: Pick<City, 'calendars'>): boolean;
+  /**
+   * Returns when the next silence that holds tickets back is to be warned of, or its calendar goes off, epoch ms; null
+   * where there is none.
+   */
+  nextMs(city: Pick<City, 'calendars'>): number | null;
   /** Returns what was not announced yet, each once. */
   take(nowMs: number, city: Pick<City, 'calendars'>): SilenceChange[];
 }
@@ -24,6 +29,7 @@ export interface SilenceNews {
  * The time before its end, or before its calendar goes off, at which a silence that holds tickets back is announced.
  */
 const WARNING_MS = 15 * MINUTE_MS;
+const NEVER = Number.POSITIVE_INFINITY;
 
 /** Returns what is announced of the silences of a state file. */
 export function createSilenceNews(silences: SilenceStore, waits: WaitStore): SilenceNews {
@@ -57,12 +63,25 @@ export function createSilenceNews(silences: SilenceStore, waits: WaitStore): Sil
     });
   }
 
+  /** Returns when the end of a silence, for what it holds since a moment, is to be warned of; its end after that. */
+  function nextOf(id: string, heldMs: number, city: Pick<City, 'calendars'>): number | null {
+    const silence = silences.get(id);
+    const endMs = silence && silenceEndMs(silence, heldMs, (calendar) => calendarOf(calendar, city));
+    if (endMs === null) return null;
+    return silences.warnedOf(id) === endMs ? endMs : Math.max(heldMs, endMs - WARNING_MS);
+  }
+
   const whole = (kind: 'created' | 'ended') => (silence: Silence) =>
     ({ kind, id: `${silence.id}.${kind}`, silence, alerts: [] }) as const;
 
   return {
     isDue: (nowMs, city) =>
       silences.hasNews(nowMs) || waits.silencesToAnnounce().length > 0 || ends(nowMs, city).length > 0,
+    nextMs(city) {
+      const times = waits.silenced().map(({ silence, heldMs }) => nextOf(silence, heldMs, city) ?? NEVER);
+      const next = Math.min(...times);
+      return next === NEVER ? null : next;
+    },
     take: (nowMs, city) => [
       ...silences.takeCreated().map(whole('created')),
       ...matched(),

@@ -55,7 +55,7 @@ export interface SilenceStore {
   get(id: string): Silence | null;
   /** Returns a page, newest first. Throws `invalid` on a bad `after`. */
   list(query: { limit: number; after: string | null; ended?: boolean; nowMs: number }): Page<Silence>;
-  /** Ends a silence at a moment; false where it had ended. */
+  /** Ends a silence at a moment, of which nobody needs to be warned; false where it had ended. */
   end(id: string, atMs: number): boolean;
   /** Returns the silences of an alert at a moment, oldest first. */
   of(labels: AlertLabels, atMs: number, calendarOf: CalendarOf): Silence[];
@@ -93,7 +93,8 @@ export function createSilenceStore(db: DatabaseSync): SilenceStore {
       and n <= (select n from silences where ends_ms <= ?1 order by n desc limit 1 offset ${ENDED_KEPT})`);
   const one = db.prepare('select * from silences where id = ?');
   const list = db.prepare('select * from silences where n < ?1 and (?2 or ends_ms > ?3) order by n desc limit ?4');
-  const end = db.prepare('update silences set ends_ms = max(starts_ms, ?2) where id = ?1 and ends_ms > ?2');
+  const end = db.prepare(`
+    update silences set ends_ms = max(starts_ms, ?2), warned_ms = max(starts_ms, ?2) where id = ?1 and ends_ms > ?2`);
   const current = db.prepare('select * from silences where ends_ms > ?1 and starts_ms <= ?1 order by n');
   const created = db.prepare('select * from silences where announced = 0 order by n');
   const ended = db.prepare(

@@ -9,7 +9,7 @@ const moved = (column: string) => `case when ${column} is not null then strftime
 /** Deadlines, offers and what is gathered follow from durations, and so do silences that began when they were made. */
 const MOVES = [
   'update ticket_due set at_ms = at_ms + ?1',
-  'update ticket_waits set since_ms = since_ms + ?1, due_ms = due_ms + ?1',
+  'update ticket_waits set since_ms = since_ms + ?1, held_ms = held_ms + ?1, due_ms = due_ms + ?1',
   'update ticket_openings set since_ms = since_ms + ?1',
   `update tickets set due_at = ${moved('due_at')}, acknowledge_by = ${moved('acknowledge_by')},
      offer_until = ${moved('offer_until')} where status not in ('resolved', 'closed')`,

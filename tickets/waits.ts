@@ -19,7 +19,10 @@ export interface Wait {
   readonly reason: WaitReason;
   /** The id of the silence, the inhibiting alert as `rule/group`, or the key of those that are gathered. */
   readonly cause: string;
+  /** When the alert fired. */
   readonly sinceMs: number;
+  /** Since when it waits for this cause. */
+  readonly heldMs: number;
   /** When those gathered become a ticket; null where the end of the cause decides. */
   readonly dueMs: number | null;
   readonly labels: AlertLabels;
@@ -45,6 +48,10 @@ export interface WaitStore {
   nextGatheredMs(): number | null;
   /** Returns the causes of all that is inhibited or silenced. */
   causes(): readonly { readonly reason: WaitReason; readonly cause: string }[];
+  /** Returns the silences that hold alerts, and since when each holds the first of them, epoch ms. */
+  silenced(): readonly { readonly silence: string; readonly heldMs: number }[];
+  /** Says that what repeats in all causes is known from a moment on only: the city's calendars have changed. */
+  holdAnew(nowMs: number): void;
   /** Returns all that wait for a cause, oldest first. */
   of(reason: WaitReason, cause: string): Wait[];
   /** Returns the silences that hold alerts which were not announced yet. */
@@ -58,8 +65,8 @@ export interface WaitStore {
 /** Returns the store of a file that has `TICKET_SCHEMA`. */
 export function createWaitStore(db: DatabaseSync): WaitStore {
   const put = db.prepare(`
-    insert or replace into ticket_waits (rule, "group", reason, cause, since_ms, due_ms, labels, opening)
-    values (?, ?, ?, ?, ?, ?, ?, ?)`);
+    insert or replace into ticket_waits (rule, "group", reason, cause, since_ms, held_ms, due_ms, labels, opening)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const one = db.prepare('select * from ticket_waits where rule = ? and "group" = ?');
   const remove = db.prepare('delete from ticket_waits where rule = ? and "group" = ?');
   const until = db.prepare("select min(due_ms) as ms from ticket_waits where reason = 'gathering' and cause = ?");
@@ -69,6 +76,10 @@ export function createWaitStore(db: DatabaseSync): WaitStore {
   const causes = db.prepare(
     "select distinct reason, cause from ticket_waits where reason <> 'gathering' order by 1, 2",
   );
+  const silenced = db.prepare(
+    "select cause as silence, min(held_ms) as heldMs from ticket_waits where reason = 'silenced' group by cause",
+  );
+  const anew = db.prepare('update ticket_waits set held_ms = ?');
   const of = db.prepare('select * from ticket_waits where reason = ? and cause = ? order by since_ms, rule, "group"');
   const unannounced = "reason = 'silenced' and announced = 0";
   const toAnnounce = db.prepare(`select distinct cause from ticket_waits where ${unannounced} order by cause`);
@@ -81,8 +92,8 @@ export function createWaitStore(db: DatabaseSync): WaitStore {
     update ticket_waits set opening = json_set(opening, '$.transition.severity', ?1) , labels = json_set(labels, '$.severity', ?1)
     where rule = ?2 and "group" = ?3`);
   return {
-    put({ rule, group, reason, cause, sinceMs, dueMs, labels, opening }) {
-      put.run(rule, group, reason, cause, sinceMs, dueMs, JSON.stringify(labels), JSON.stringify(opening));
+    put({ rule, group, reason, cause, sinceMs, heldMs, dueMs, labels, opening }) {
+      put.run(rule, group, reason, cause, sinceMs, heldMs, dueMs, JSON.stringify(labels), JSON.stringify(opening));
     },
     get(rule, group) {
       const row = one.get(rule, group);
@@ -94,6 +105,8 @@ export function createWaitStore(db: DatabaseSync): WaitStore {
     gathered: (nowMs) => gathered.all(nowMs).map(({ cause }) => String(cause)),
     nextGatheredMs: () => (next.get()?.ms as number | null) ?? null,
     causes: () => causes.all() as unknown as { reason: WaitReason; cause: string }[],
+    silenced: () => silenced.all() as unknown as { silence: string; heldMs: number }[],
+    holdAnew: (nowMs) => void anew.run(nowMs),
     of: (reason, cause) => of.all(reason, cause).map(waitOf),
     silencesToAnnounce: () => toAnnounce.all().map(({ cause }) => String(cause)),
     takeMatched(silence) {
@@ -115,6 +128,7 @@ function waitOf(row: Readonly<Record<string, SQLOutputValue>>): Wait {
     reason: row.reason as WaitReason,
     cause: String(row.cause),
     sinceMs: Number(row.since_ms),
+    heldMs: Number(row.held_ms),
     dueMs: row.due_ms === null ? null : Number(row.due_ms),
     labels: JSON.parse(String(row.labels)) as AlertLabels,
     opening: JSON.parse(String(row.opening)) as StoredOpening,

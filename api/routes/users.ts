@@ -4,7 +4,7 @@ import { shownPerson } from '../../registry/index.ts';
 import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { refuseBeyond, requireGivable } from '../grants.ts';
-import { etagOf, versionsOf } from '../if-match.ts';
+import { etagOf, versionIn } from '../if-match.ts';
 import { PersonResponse, SessionResponse } from '../responses/people.ts';
 import { found, given, Id, Name, Paged, pageOf, partOf, Short } from '../schema.ts';
 import type { App } from './routes.ts';
@@ -15,6 +15,7 @@ const tags = ['people'];
 const reads = { permission: 'users.read' } as const;
 const changes = { permission: 'users.write' } as const;
 const decided = { permission: 'users.write', audited: 'action' } as const;
+const CHANGED = ['person-changed', PERSON_REFUSALS['person-changed']] as const;
 
 const Described = z.strictObject({
   name: z.string().trim().min(1).max(200),
@@ -100,8 +101,7 @@ function changeRoutes(app: App, { people, city }: Deps): void {
       const { id } = request.params;
       checkRoles(request.body.roles, request.grants);
       const { version } = found(people.get(id), `person "${id}"`);
-      const listed = versionsOf(request.headers['if-match']);
-      const seen = listed === null ? undefined : listed.includes(String(version)) ? version : 0;
+      const seen = versionIn(request.headers, version, CHANGED);
       const set = given(request.body);
       const person = await people.change({ do: 'person.change', person: id, version: seen, set }, callerOf(request));
       reply.header('etag', etagOf(person.version));

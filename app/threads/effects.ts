@@ -144,7 +144,7 @@ export function createEffects({ alerts, tickets, outbox, onTicketed }: Parts): E
       return changes.at(-1)!;
     },
     doNextDue(nowMs, city) {
-      const atMs = Math.min(tickets.nextDueMs() ?? nowMs, nowMs);
+      const atMs = Math.min(tickets.nextDueMs(city) ?? nowMs, nowMs);
       return doDue(atMs, nowMs, city) || (atMs < nowMs && doDue(nowMs, nowMs, city));
     },
   };
@@ -311,9 +311,10 @@ export function createThreadEffects(parts: ThreadParts) {
       if (registry.isDue(receivedAt) || commands.isDue(receivedAt)) return true;
       return version !== null && tickets.isDue(receivedAt, version.city);
     },
-    apply({ block: { seq, receivedAt }, actions, clock: step, notices, progress, imported, said }) {
+    apply({ block: { seq, receivedAt }, actions, city, clock: step, notices, progress, imported, said }) {
       setMoment(receivedAt, seq);
       moment.imported = imported;
+      if (city !== null) tickets.cityChanged();
       if (step !== null) {
         tickets.stepped(step.byMs);
         registry.stepped(step.byMs);

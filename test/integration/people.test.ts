@@ -124,12 +124,21 @@ test('people - what a person does carries their name, and their role and departm
 
   await server.get('/api/v1/users');
   const path = `/api/v1/users/${person.id}`;
-  const changed = await fetch(url() + path, {
-    method: 'PATCH',
-    headers: { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json', 'if-match': '"1"' },
-    body: JSON.stringify({ roles: [{ role: 'viewer', department: null }] }),
-  });
+  const change = (key: string) =>
+    fetch(url() + path, {
+      method: 'PATCH',
+      headers: {
+        ...{ authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' },
+        ...{ 'if-match': '"1"', 'idempotency-key': key },
+      },
+      body: JSON.stringify({ roles: [{ role: 'viewer', department: null }] }),
+    });
+  const changed = await change('once');
   expect([changed.status, changed.headers.get('etag')]).toEqual([200, '"2"']);
+  const again = await change('once');
+  expect([again.status, again.headers.get('etag')]).toEqual([200, '"2"']);
+  const late = await change('another');
+  expect([late.status, await late.json()]).toMatchObject([412, { reason: 'person-changed' }]);
   expect((await visit.send('POST', '/api/v1/tickets', ticket)).status).toBe(403);
   expect((await visit.send('GET', '/api/v1/users')).status).toBe(403);
 });

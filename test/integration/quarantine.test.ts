@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import mqtt from 'mqtt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { AuditEntry } from '../../actions/index.ts';
 import type { Ledger, Page, Quarantined, Series } from '../../domain/index.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 import { pause, until } from '../kit/wait.ts';
@@ -264,6 +265,9 @@ describe('quarantine', () => {
       return readingsOf(await server.settledLedger('repair-2')).quarantined > 0;
     };
     await until(isRefused, 'the old city in force');
+    // Who may send the signal is the machine's account.
+    const { items } = await server.get<Page<AuditEntry>>('/api/v1/audit?actor=lamppost');
+    expect(items).toMatchObject([{ action: 'city.reload', result: 'done', address: null }]);
   });
 
   test('a network server sends messages of devices that are not registered yet', async () => {

@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import mqtt, { type MqttClient } from 'mqtt';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type AuditEntry, createAuditWriter } from '../../actions/index.ts';
 import { verifyState } from '../../app/verify.ts';
 import { type Device, type Page, SECOND_MS, systemClock, unsteppedClock } from '../../domain/index.ts';
 import { lamppost } from '../kit/cli/commands.ts';
@@ -91,6 +92,21 @@ describe('devices', () => {
     await gone;
     expect([await codeOf('bin-2', secret), await codeOf('bin-2', rotated.body.secret)]).toEqual([4, 0]);
     expect((await ask('POST', '/api/v1/devices/bin-2/rotate', { overlap: 'soon' })).status).toBe(400);
+  });
+
+  test.each([
+    ['POST', '/api/v1/devices', bin('bin-again')],
+    ['POST', '/api/v1/devices', [bin('bin-again-1'), bin('bin-again-2')]],
+    ['POST', '/api/v1/devices/bin-again/rotate', { overlap: '12h' }],
+    ['POST', '/api/v1/devices/bin-again/replace', {}],
+    ['POST', '/api/v1/devices/bin-again/claim-code', {}],
+    ['POST', '/api/v1/keys', { name: 'again', role: 'viewer' }],
+  ])('%s %s shows the same secret where it is repeated with its Idempotency-Key', async (method, path, body) => {
+    const name = { 'idempotency-key': `${path}-${Array.isArray(body)}` };
+    const first = await ask(method, path, body, name);
+    expect([first.status < 300, JSON.stringify(first.body)]).toEqual([true, expect.stringMatching(/"(secret|code)":/)]);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await ask(method, path, body, name)).toEqual(first);
   });
 
   test('an old secret ends by itself when its time has come', async () => {
@@ -339,4 +355,23 @@ test('audit verify names the first entry of a folder that somebody edited or cut
   edit('delete from audit where n >= ?');
   const cut = await verify();
   expect([cut.code, cut.out]).toEqual([1, expect.stringContaining(`entry ${suspended} does not fit: the log names`)]);
+});
+
+test('audit verify names the newest entry, too, that was cut off or written anew before the log had its hash', async () => {
+  const other = new ServerProcess();
+  await other.start();
+  const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' };
+  const add = () =>
+    fetch(`${other.url}/api/v1/keys`, { method: 'POST', headers, body: '{"name":"x","role":"viewer"}' });
+  expect([(await add()).status, (await add()).status]).toEqual([201, 201]);
+  await other.stop();
+  const verify = async () => (await lamppost(['audit', 'verify', '--data', other.data])).out;
+  expect(await verify()).toContain('2 entries and 1 anchors in the log fit');
+  const db = new DatabaseSync(join(other.data, 'state.sqlite'));
+  const newest = db.prepare('select * from audit where n = 2').get()!;
+  db.exec('delete from audit where n = 2');
+  expect(await verify()).toContain('entry 2 does not fit: the log has an action at');
+  createAuditWriter(db).add({ ...(newest as unknown as AuditEntry), atMs: Number(newest.at_ms), actor: 'eve' });
+  expect(await verify()).toContain('entry 2 does not fit: the log has another action at its place');
+  db.close();
 });

@@ -72,6 +72,7 @@ import {
 import {
   createDeviceService,
   createKeyService,
+  Draws,
   hashSecret,
   PEOPLE_SCHEMA,
   REGISTRY_SCHEMA,
@@ -334,9 +335,11 @@ export async function openApi(
   );
   notifier.start();
 
+  const draws = new Draws(clock);
   const ended = new Set<(id: string) => void>();
   const registryParts = {
-    ...{ registry: registry.read, clock },
+    registry: registry.read,
+    draw: (caller: Caller) => draws.of(caller),
     submit: actions.submit.bind(actions),
     async follow() {
       for (const id of registry.read.credentialsSince(0).remove) for (const listener of ended) listener(id);

@@ -110,7 +110,10 @@ export function native(device: string, payload: unknown, receivedAt: number): Se
 /** The content of one block of a journal. */
 export type Entry = { readonly atMs: number; readonly offsetMs?: number } & (
   | { readonly kind: 'messages'; readonly messages: readonly Sent[] }
-  | { readonly kind: 'tick' | 'city' | 'devices' | 'rule' | 'actions' | 'clock' | 'notices'; readonly body: unknown }
+  | {
+      readonly kind: 'tick' | 'start' | 'city' | 'devices' | 'rule' | 'actions' | 'clock' | 'notices';
+      readonly body: unknown;
+    }
 );
 
 /** Appends an entry to a journal. */

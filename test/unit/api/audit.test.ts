@@ -96,6 +96,21 @@ test('tickets - a request with If-Match that is repeated with its Idempotency-Ke
   expect([late.status, await late.json()]).toMatchObject([412, { reason: 'ticket-changed' }]);
 });
 
+test('audit - an If-Match of a version that is past is refused at its place in the log, and the refusal is in the trail', async () => {
+  const { id } = await incident();
+  const past = { 'if-match': '"0"' };
+  const acted = await api.fetch(`/api/v1/tickets/${id}/comment`, json({ note: 'n' }, past));
+  expect([acted.status, await acted.json()]).toMatchObject([412, { reason: 'ticket-changed' }]);
+  const key = (await (await api.fetch('/api/v1/keys', json({ name: 'x', role: 'viewer' }))).json()) as { id: string };
+  const patched = await api.fetch(`/api/v1/keys/${key.id}`, { ...json({ note: 'n' }, past), method: 'PATCH' });
+  expect([patched.status, await patched.json()]).toMatchObject([412, { reason: 'key-changed' }]);
+  expect((await trail()).slice(0, 3)).toMatchObject([
+    { action: 'key.change', target: `key ${key.id}`, result: 'key-changed' },
+    { action: 'key.add', result: 'done' },
+    { action: 'ticket.comment', target: `ticket ${id}`, result: 'ticket-changed' },
+  ]);
+});
+
 test.each(['', '"', '"a" "b"', 'a b', 'é', 'x'.repeat(256)])('tickets - %j is no Idempotency-Key', async (key) => {
   const { id } = await incident();
   const headers = { 'idempotency-key': key };

@@ -161,6 +161,8 @@ test('records - discards and replays of refused messages are actions; a repeated
   expect(shown!.discarded).toMatchObject({ by: 'admin', note: 'a test' });
   const replay = () => ask<ReplayJob>('POST', '/quarantine/replay', { device: 'd2' }, named('replay'));
   const job = await replay();
+  // While it runs, too.
+  expect((await replay()).body.id).toBe(job.body.id);
   expect(job.status).toBe(202);
   await expect
     .poll(async () => (await ask<ReplayJob>('GET', `/quarantine/replays/${job.body.id}`)).body.state)
@@ -172,6 +174,7 @@ test('records - discards and replays of refused messages are actions; a repeated
     ['quarantine.discard', 'repeated'],
     ['quarantine.discard', 'done'],
     ['quarantine.replay', 'done'],
+    ['quarantine.replay', 'repeated'],
     ['quarantine.replay', 'repeated'],
   ]);
 });

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
@@ -12,6 +12,7 @@ import {
   differingFiles,
   firstOfCluster,
 } from '../../../app/city-in-force.ts';
+import { cityActions } from '../../../app/recorded.ts';
 import type { CityControl } from '../../../domain/index.ts';
 import { JournalStore } from '../../../journal/index.ts';
 import { cityControl } from '../../kit/ingest/intake.ts';
@@ -51,6 +52,33 @@ function recording(failing: readonly string[] = []) {
 
 const inForce = (actions: CityActions) =>
   createCityInForce({ folder: dir, first: loaded(one), seq: 10, seen: createFolderSeen(dir), log }, actions);
+
+test('city - one whose caller gets no result in time is in force all the same', async () => {
+  const { actions } = recording();
+  const late = new Error('the rules have much to read before it');
+  const change: CityActions['change'] = async (_next, _caller, inForce) => {
+    inForce();
+    throw late;
+  };
+  for (const { path, text } of two.files) writeFileSync(join(dir, path), text);
+  const parts = { folder: dir, first: loaded(one), seq: 10, seen: null, log };
+  const city = createCityInForce(parts, { ...actions, change });
+  await expect(city.reload(null)).rejects.toBe(late);
+  expect(city.current().control.version).not.toBe(one.version);
+});
+
+test('city - a reload that a person repeats is known by their name', () => {
+  const result = { id: 'a', value: { changed: true, version: 'v1' }, error: null };
+  const get = (actor: string, key: string) => (actor === 'person:p-1' && key === 'k' ? { command: '', result } : null);
+  const never = () => Promise.reject(new Error('it is not asked for'));
+  const { repeated } = cityActions({
+    ...{ journal: { control: never }, notify: { city: never }, bound: never },
+    recorded: () => ({ actions: { submit: never, accompany: never }, results: { get } }),
+  });
+  const ask = (kind: 'key' | 'person') =>
+    repeated({ actor: { kind, id: 'p-1', role: 'admin', department: null }, address: null, key: 'k' });
+  expect([ask('person'), ask('key')]).toEqual(['v1', null]);
+});
 
 test('city - what another node brought is in force here, without another record', async () => {
   const { passed, actions } = recording();

@@ -431,6 +431,37 @@ test('deadlines - what came due of several tickets and a silence during a stop i
   expect(turns).toBeGreaterThan(6);
 });
 
+test('silence - whose calendar went off during a stop lets go as at that time, also where it is on again afterwards', () => {
+  const { alert, due, silence, published, state } = bench(policy, { calendars: new Map([['nights', NIGHTS]]) });
+  silence('s-1', { district: ['harbour'] }, 0, 10 * 1_440, 'nights');
+  alert(90, 'a');
+  due(91);
+  const before = published().length;
+  due(2 * 1_440 + 90);
+  expect(state.tickets.list({ limit: 1 }).items[0]).toMatchObject({ dueAt: iso(120 + 240) });
+  expect(published()[before]).toBe('silences/s-1 silence.ending');
+  const warned = state.events.page({ after: 0, limit: 500 }).items.find(({ event }) => event.type.endsWith('.ending'));
+  expect(warned?.event.time).toBe(iso(105));
+});
+
+test('silence - one that is ended by hand, or by another calendar, lets go then, and nobody is warned of it', () => {
+  const { alert, due, silence, published, state } = bench(policy, { calendars: new Map([['nights', NIGHTS]]) });
+  silence('s-1', { device: ['a'] }, 0, 10 * 1_440);
+  silence('s-2', { device: ['b'] }, 0, 10 * 1_440, 'nights');
+  alert(70, 'a');
+  alert(70, 'b');
+  due(71);
+  state.service.silences.end('s-1', at(80));
+  due(84);
+  const shorter = { ...NIGHTS, spans: [{ ...NIGHTS.spans[0]!, toMin: 75 }] };
+  state.at(at(85), cityWith(policy, { calendars: new Map([['nights', shorter]]) }));
+  state.service.cityChanged();
+  due(86);
+  const dueAt = state.tickets.list({ limit: 2 }).items.map((ticket) => [ticket.group, ticket.dueAt]);
+  expect(Object.fromEntries(dueAt)).toEqual({ a: iso(80 + 240), b: iso(86 + 240) });
+  expect(published().filter((one) => one.endsWith('silence.ending'))).toEqual([]);
+});
+
 test('deadlines - a resolved ticket closes by itself where its service says so, unless it was reopened', () => {
   const { alert, due, tickets } = bench({ closeMs: 86_400_000, reopenMs: 86_400_000 });
   alert(0, 'a');
