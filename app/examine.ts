@@ -103,6 +103,8 @@ class Examiner {
   }
 
   #add(file: string, problem: string, todo = this.#repair()): void {
+    // Each check of a file that is no database says so.
+    if (this.#findings.some((found) => found.file === file && found.problem === problem)) return;
     this.#findings.push({ file, problem, todo });
   }
 
@@ -127,7 +129,7 @@ class Examiner {
     for (const [file, sha256] of Object.entries(this.#inUse === null ? sealsIn(this.#dir) : {})) {
       const path = join(this.#dir, file);
       const logged = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
-      if (existsSync(path) && logged === 0 && (await sha256Of(path)) !== sha256)
+      if (isFile(path) && logged === 0 && (await sha256Of(path)) !== sha256)
         this.#add(file, 'it is not what the server left when it stopped');
     }
   }
@@ -135,7 +137,7 @@ class Examiner {
   /** Runs a check that reads a file; what it cannot read is a finding. */
   #reading(file: string, check: (db: DatabaseSync) => void): void {
     const path = join(this.#dir, file);
-    if (!existsSync(path)) return;
+    if (!isFile(path)) return;
     let db: DatabaseSync | null = null;
     try {
       db = new DatabaseSync(path, { readOnly: true });
@@ -157,6 +159,10 @@ class Examiner {
         this.#add(file, `it is missing; it holds ${HOLDS[file]}`);
       return;
     }
+    if (!isFile(path)) {
+      this.#add(file, NO_FILE);
+      return;
+    }
     this.#progress(`${file}: ${statSync(path).size} bytes`);
     this.#read.push(file);
     this.#reading(file, (db) => {
@@ -164,7 +170,7 @@ class Examiner {
         .prepare('pragma integrity_check(5)')
         .all()
         .map((row) => String(row.integrity_check));
-      if (faults.join() !== 'ok') this.#add(file, faults.join('; '));
+      if (faults.join() !== 'ok') this.#add(file, faults.join('; ').replaceAll('\n', ' '));
     });
     this.#reading(file, (db) => {
       const broken = db.prepare('pragma foreign_key_check').all();
@@ -237,6 +243,7 @@ class Examiner {
         this.#add(HISTORY, 'it is missing', `with InfluxDB that is right; otherwise ${this.#repair()}`);
       return;
     }
+    if (!isFile(path)) return this.#add(HISTORY, NO_FILE);
     if (this.#inUse !== null) return this.#progress(`${HISTORY}: the server has it open; stop it to read that file`);
     this.#progress(`${HISTORY}: ${statSync(path).size} bytes`);
     this.#read.push(HISTORY);
@@ -268,6 +275,9 @@ class Examiner {
     });
   }
 }
+
+const NO_FILE = 'it is no file';
+const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 
 /** Texts that begin like JSON have to be JSON: a changed byte in one would end a start, or a request, with an error. */
 function* jsonFaults(db: DatabaseSync): Generator<string> {

@@ -165,7 +165,9 @@ class Repair {
       // The newest block carries the numbering.
       const from = Math.min(at.checkpoint + 1, at.ledger + 1, at.newest);
       if (!this.#isDamaged('journal.sqlite') && oldest !== null && oldest <= from) return;
-      const wanted = { from, to: at.newest, messages: at.messages + replayedIn(source ?? backup) };
+      const messages = at.messages + replayedIn(source ?? backup);
+      // The next start goes on from the newest block: with an older time it would not believe the wall clock.
+      const wanted = { from, to: at.newest, messages, atMs: clock.now() };
       const rebuilt = rebuildJournal(source, backup, `${path}.new`, wanted);
       this.#report(rebuilt, Math.min(at.checkpoint, at.ledger) + 1);
       if (!this.#options.act) return;
@@ -337,12 +339,13 @@ function oldestIn(journal: DatabaseSync | null, path?: string): number | null {
 /** Opens a file of SQLite that may be damaged; null where it is not one, or does not exist. */
 function openToRead(path: string | null): DatabaseSync | null {
   if (path === null || !existsSync(path)) return null;
-  const db = new DatabaseSync(path, { readOnly: true });
+  let db: DatabaseSync | null = null;
   try {
+    db = new DatabaseSync(path, { readOnly: true });
     db.prepare('select count(*) from sqlite_schema').get();
     return db;
   } catch {
-    db.close();
+    db?.close();
     return null;
   }
 }

@@ -1,4 +1,4 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
@@ -91,7 +91,8 @@ export function setAsideDamaged(dir: string, nowMs: number, log: Pick<Logger, 'e
 export function moveAside(dir: string, { file, lost, salvage }: Aside, why: string, nowMs: number): SetAside {
   const path = join(dir, file);
   const aside = setAside(path, nowMs);
-  return { file, aside, why, lost: salvage?.(aside, path) ?? lost };
+  const canBeRead = salvage !== undefined && statSync(aside).isFile();
+  return { file, aside, why, lost: canBeRead ? salvage(aside, path) : lost };
 }
 
 /**
@@ -99,6 +100,7 @@ export function moveAside(dir: string, { file, lost, salvage }: Aside, why: stri
  */
 function faultIn(path: string, probes: readonly string[], mostBytes: number): string | null {
   if (!existsSync(path)) return null;
+  if (!statSync(path).isFile()) return 'it is no file';
   let db: DatabaseSync | null = null;
   try {
     db = new DatabaseSync(path);
@@ -108,7 +110,7 @@ function faultIn(path: string, probes: readonly string[], mostBytes: number): st
     const bytes = pages * Number(db.prepare('pragma page_size').get()!.page_size);
     if (bytes > mostBytes) return null;
     const fault = db.prepare('pragma quick_check(1)').get()!.quick_check;
-    return fault === 'ok' ? null : String(fault);
+    return fault === 'ok' ? null : String(fault).replaceAll('\n', ' ');
   } catch (error) {
     if (!isDamage(error, true))
       throw new LamppostError('disk', `${path}: ${(error as Error).message}`, { cause: error });

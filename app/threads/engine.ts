@@ -229,7 +229,10 @@ function strangers(newestInHistory: number): string | null {
   const journalled = { oldest, newest: data.journalled };
   const missing = missingBlocks({ ...taken, newest: Math.max(head, newestInHistory) }, journalled);
   if (missing === null) return null;
-  return `the files in ${data.dir} are of different times: ${missing}; restore all of one backup`;
+  return (
+    `the files in ${data.dir} are of different times: ${missing}; restore all of one backup, ` +
+    `or see what a repair would do: lamppost repair --data ${data.dir} --backup <the newest backup>`
+  );
 }
 
 function refuseStrangers(): void {

@@ -1,5 +1,15 @@
 import { execFile } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readdirSync, statSync, truncateSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -114,5 +124,26 @@ test('damage - a damaged history keeps no reading out, and is made anew from the
   const [name] = readdirSync(backups);
   expect((await run('repair', '--data', server.data, '--backup', join(backups, name!), '--yes')).code).toBe(0);
   await server.start();
+  await expectComplete();
+});
+
+test('damage - a journal without a block and a folder in the place of a file are named, and made anew', async () => {
+  await server.stop();
+  truncateSync(path('journal.sqlite'), 0);
+  rmSync(path('deliveries.sqlite'));
+  mkdirSync(path('deliveries.sqlite'));
+  const examined = await run('doctor', '--deep');
+  expect(examined.code).toBe(1);
+  for (const named of ['journal.sqlite: no such table', 'deliveries.sqlite: it is no file'])
+    expect(examined.output).toContain(named);
+  const failed = await run('start', '--http-port', '0', '--mqtt-port', '0');
+  expect([failed.code, failed.output]).toEqual([1, expect.stringContaining('the journal has none')]);
+  expect(failed.output).toContain(`lamppost repair --data ${server.data}`);
+  const [name] = readdirSync(backups);
+  const repaired = await run('repair', '--data', server.data, '--backup', join(backups, name!), '--yes');
+  expect(repaired).toMatchObject({ code: 0, output: expect.stringContaining('Nothing is wrong any more.') });
+  await server.start();
+  expect(await server.get('/ready')).toMatchObject({ ready: true, reasons: [] });
+  await send(5);
   await expectComplete();
 });
