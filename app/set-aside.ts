@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import { LamppostError } from '../domain/index.ts';
-import { restoreReceivers } from '../notify/index.ts';
+import { keyFileFault, restoreReceivers } from '../notify/index.ts';
 import { isDamage, PRIVATE_FILE, setAside } from '../store/index.ts';
+import { SECRETS_KEY_FILE } from './backup.ts';
 import { SIGNED_IN } from './people-deps.ts';
 
 /** A file that was moved aside at this start, and made anew. */
@@ -58,6 +59,14 @@ export const ASIDE: readonly Aside[] = [
   },
 ];
 
+/** What webhooks' secrets are sealed with, and nothing else is needed for. */
+export const SECRETS_KEY = {
+  file: SECRETS_KEY_FILE,
+  lost:
+    "the key of webhooks' secrets and people's authenticators: restore it from a backup with the server stopped; until " +
+    'then, or until their secrets are rotated, events of webhooks wait',
+} as const;
+
 /** Files up to this size are read in full at every start, which takes well under a second. */
 const SMALL_BYTES = 64 * 1024 ** 2;
 const SUSPECTED = 'damage-suspected';
@@ -81,6 +90,8 @@ export function setAsideDamaged(dir: string, nowMs: number, log: Pick<Logger, 'e
     const why = faultIn(join(dir, one.file), one.probes, thorough ? Number.POSITIVE_INFINITY : SMALL_BYTES);
     return why === null ? [] : [moveAside(dir, one, why, nowMs)];
   });
+  const why = keyFileFault(join(dir, SECRETS_KEY.file));
+  if (why !== null) moved.push(moveAside(dir, SECRETS_KEY, why, nowMs));
   for (const { file, aside, why, lost } of moved)
     log.error({ file, aside, lost }, `${file} is damaged (${why}): it was moved aside and made anew. Lost: ${lost}`);
   rmSync(join(dir, SUSPECTED), { force: true });
@@ -88,7 +99,12 @@ export function setAsideDamaged(dir: string, nowMs: number, log: Pick<Logger, 'e
 }
 
 /** Moves one file aside and makes it anew from what can still be read. */
-export function moveAside(dir: string, { file, lost, salvage }: Aside, why: string, nowMs: number): SetAside {
+export function moveAside(
+  dir: string,
+  { file, lost, salvage }: Omit<Aside, 'probes'>,
+  why: string,
+  nowMs: number,
+): SetAside {
   const path = join(dir, file);
   const aside = setAside(path, nowMs);
   const canBeRead = salvage !== undefined && statSync(aside).isFile();
