@@ -137,7 +137,14 @@ export function administer(
     case 'city.reload':
       return { value: { changed: on.reload(command.version), version: command.version }, target };
     case 'quarantine.discard':
-      on.discards.add({ ids: command.ids, note: command.note, by, atMs: place.atMs, place: place.name });
+      on.discards.add({
+        ids: command.ids,
+        note: command.note,
+        by,
+        atMs: place.atMs,
+        agedMs: place.agedMs,
+        place: place.name,
+      });
       return { value: { place: place.name }, target };
     case 'quarantine.replay':
       return { value: { place: place.name }, target };

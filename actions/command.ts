@@ -107,6 +107,8 @@ export interface Results extends RegistryResults, PersonResults, AdministrationR
 /** The place of a command in the log: its time, and what ids are made of. */
 export interface Place {
   readonly atMs: number;
+  /** The earlier of civil and steady time: what ends after some days ends by it, also where the clock is far ahead. */
+  readonly agedMs: number;
   /** The block. */
   readonly seq: number;
   /** Number within the block. */

@@ -91,14 +91,14 @@ export function createDecider({ db, on, publish, log, auditMs }: Parts): Decider
   return {
     decide(record, place) {
       refuseUnknown(record.command.do, place.name);
-      results.expire(place.atMs - REPEATED_MS);
-      audit.expire(place.atMs - auditMs, MOST_EXPIRED);
+      results.expire(place.agedMs - REPEATED_MS);
+      audit.expire(place.agedMs - auditMs, MOST_EXPIRED);
       const again = repeated(record, place);
       if (again !== null) return again;
       const { target, ...result } = attempt(record, place);
       const { error } = result;
       write(record, place, { target, result: resultOf(record, error), detail: error?.message ?? '' });
-      if (record.key !== null) results.put(record, place.atMs, result);
+      if (record.key !== null) results.put(record, place.agedMs, result);
       return result;
     },
   };

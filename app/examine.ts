@@ -1,11 +1,14 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { MEDIA_FOLDER } from '../citizens/index.ts';
+import { LamppostError } from '../domain/index.ts';
 import { type DamagedBlocks, describeDamage, missingBlocks, walkBlocks } from '../journal/index.ts';
+import { createSealer, keyFileFault } from '../notify/index.ts';
 import { HOLDS, isDamage, MANIFEST, ownerOf, readManifest, sealsIn, sha256Of } from '../store/index.ts';
+import { SECRETS_KEY_FILE } from './backup.ts';
 import { SIGNED_IN } from './people-deps.ts';
 
 /** Something that is wrong with a data folder. */
@@ -38,14 +41,14 @@ const READER = fileURLToPath(new URL('../history/read-in-full.ts', import.meta.u
 
 /**
  * Reads every file of a data folder or backup in full and compares them with each other. It changes nothing. `owned`:
- * the caller has the lock of the folder.
+ * the caller has the lock of the folder; `secretsKey`: LAMPPOST_SECRETS_KEY, where it is set.
  */
 export async function examine(
   dir: string,
   progress: (line: string) => void = () => {},
-  { owned = false }: { readonly owned?: boolean } = {},
+  { owned = false, secretsKey = null }: { readonly owned?: boolean; readonly secretsKey?: string | null } = {},
 ): Promise<Examination> {
-  const examiner = new Examiner(dir, progress, owned ? null : ownerOf(dir));
+  const examiner = new Examiner(dir, progress, owned ? null : ownerOf(dir), secretsKey);
   await examiner.run();
   return examiner.result();
 }
@@ -65,13 +68,15 @@ class Examiner {
   readonly #progress: (line: string) => void;
   readonly #isBackup: boolean;
   readonly #inUse: string | null;
+  readonly #secretsKey: string | null;
   readonly #findings: Finding[] = [];
   readonly #read: string[] = [];
   readonly #blocks: DamagedBlocks[] = [];
   #state: Positions | null = null;
 
-  constructor(dir: string, progress: (line: string) => void, inUse: string | null) {
+  constructor(dir: string, progress: (line: string) => void, inUse: string | null, secretsKey: string | null) {
     this.#dir = dir;
+    this.#secretsKey = secretsKey;
     this.#progress = progress;
     this.#isBackup = existsSync(join(dir, MANIFEST));
     this.#inUse = inUse;
@@ -97,12 +102,15 @@ class Examiner {
     // A backup has none, nor has a folder of an earlier version.
     if (existsSync(join(this.#dir, SIGNED_IN))) this.#sqlite(SIGNED_IN);
     this.#reading('state.sqlite', (db) => this.#ledger(db));
+    if (!this.#isBackup) this.#reading('state.sqlite', (db) => this.#key(db));
     this.#reading('journal.sqlite', (db) => this.#journal(db));
     await this.#history();
     await this.#photos();
   }
 
   #add(file: string, problem: string, todo = this.#repair()): void {
+    // Each check of a file that is no database says so.
+    if (this.#findings.some((found) => found.file === file && found.problem === problem)) return;
     this.#findings.push({ file, problem, todo });
   }
 
@@ -127,7 +135,7 @@ class Examiner {
     for (const [file, sha256] of Object.entries(this.#inUse === null ? sealsIn(this.#dir) : {})) {
       const path = join(this.#dir, file);
       const logged = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
-      if (existsSync(path) && logged === 0 && (await sha256Of(path)) !== sha256)
+      if (isFile(path) && logged === 0 && (await sha256Of(path)) !== sha256)
         this.#add(file, 'it is not what the server left when it stopped');
     }
   }
@@ -135,7 +143,7 @@ class Examiner {
   /** Runs a check that reads a file; what it cannot read is a finding. */
   #reading(file: string, check: (db: DatabaseSync) => void): void {
     const path = join(this.#dir, file);
-    if (!existsSync(path)) return;
+    if (!isFile(path)) return;
     let db: DatabaseSync | null = null;
     try {
       db = new DatabaseSync(path, { readOnly: true });
@@ -157,6 +165,10 @@ class Examiner {
         this.#add(file, `it is missing; it holds ${HOLDS[file]}`);
       return;
     }
+    if (!isFile(path)) {
+      this.#add(file, NO_FILE);
+      return;
+    }
     this.#progress(`${file}: ${statSync(path).size} bytes`);
     this.#read.push(file);
     this.#reading(file, (db) => {
@@ -164,7 +176,7 @@ class Examiner {
         .prepare('pragma integrity_check(5)')
         .all()
         .map((row) => String(row.integrity_check));
-      if (faults.join() !== 'ok') this.#add(file, faults.join('; '));
+      if (faults.join() !== 'ok') this.#add(file, faults.join('; ').replaceAll('\n', ' '));
     });
     this.#reading(file, (db) => {
       const broken = db.prepare('pragma foreign_key_check').all();
@@ -172,6 +184,26 @@ class Examiner {
         this.#add(file, `${broken.length} rows of ${broken[0]!.table} refer to rows that are gone`);
       for (const problem of jsonFaults(db)) this.#add(file, problem);
     });
+  }
+
+  /** The key has to open what was sealed last. */
+  #key(db: DatabaseSync): void {
+    const path = join(this.#dir, SECRETS_KEY_FILE);
+    const fault = keyFileFault(path);
+    if (fault !== null) return void this.#add(SECRETS_KEY_FILE, fault);
+    const newest = 'select sealed from receiver_secrets order by created_at desc limit 1';
+    const sealed = db.prepare(newest).get()?.sealed;
+    if (sealed === undefined) return;
+    const ask = `with LAMPPOST_SECRETS_KEY set that is right; otherwise ${this.#repair()}`;
+    const key = this.#secretsKey ?? (existsSync(path) ? readFileSync(path, 'utf8').trim() : null);
+    if (key === null)
+      return void this.#add(SECRETS_KEY_FILE, `it is missing; it holds ${HOLDS[SECRETS_KEY_FILE]}`, ask);
+    try {
+      createSealer(key).open(String(sealed));
+    } catch (error) {
+      if (!(error instanceof LamppostError)) throw error;
+      this.#add(SECRETS_KEY_FILE, "webhooks' secrets were not sealed with this key", ask);
+    }
   }
 
   #ledger(db: DatabaseSync): void {
@@ -237,6 +269,7 @@ class Examiner {
         this.#add(HISTORY, 'it is missing', `with InfluxDB that is right; otherwise ${this.#repair()}`);
       return;
     }
+    if (!isFile(path)) return this.#add(HISTORY, NO_FILE);
     if (this.#inUse !== null) return this.#progress(`${HISTORY}: the server has it open; stop it to read that file`);
     this.#progress(`${HISTORY}: ${statSync(path).size} bytes`);
     this.#read.push(HISTORY);
@@ -268,6 +301,9 @@ class Examiner {
     });
   }
 }
+
+const NO_FILE = 'it is no file';
+const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 
 /** Texts that begin like JSON have to be JSON: a changed byte in one would end a start, or a request, with an error. */
 function* jsonFaults(db: DatabaseSync): Generator<string> {

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parseCity } from '../city-model/index.ts';
@@ -17,7 +17,7 @@ import {
   unsealFolder,
 } from '../store/index.ts';
 import { type Examination, examine } from './examine.ts';
-import { ASIDE, moveAside } from './set-aside.ts';
+import { ASIDE, moveAside, SECRETS_KEY } from './set-aside.ts';
 import { openStateFile } from './threads/state.ts';
 
 /** What a repair may use, and do. */
@@ -26,6 +26,8 @@ export interface RepairOptions {
   readonly backup: string | null;
   /** Whether blocks that nobody has may be passed over: their messages then count as quarantined, and are gone. */
   readonly passOver: boolean;
+  /** `LAMPPOST_SECRETS_KEY`, where it is set. */
+  readonly secretsKey: string | null;
   /** False: it only says what it would do. */
   readonly act: boolean;
   readonly progress?: (line: string) => void;
@@ -51,14 +53,16 @@ export async function repair(dir: string, options: RepairOptions): Promise<Repai
   const lock = lockFolder(dir, clock.now());
   // The examination must not take this lock for that of a server.
   try {
-    const found = await examine(dir, options.progress, { owned: true });
+    const found = await examine(dir, options.progress, { owned: true, secretsKey: options.secretsKey });
     if (found.findings.length === 0) return { done: [], lost: [], aside: [], findings: [] };
     const backup = options.backup === null ? null : await soundBackup(options.backup);
     const work = new Repair(dir, found, backup, options);
     // What a repair writes is not what the last stop left.
     if (options.act) unsealFolder(dir);
     await work.run();
-    const after = options.act ? await examine(dir, options.progress, { owned: true }) : found;
+    const after = options.act
+      ? await examine(dir, options.progress, { owned: true, secretsKey: options.secretsKey })
+      : found;
     return { done: work.done, lost: work.lost, aside: work.aside, findings: after.findings };
   } finally {
     lock.release();
@@ -104,6 +108,7 @@ class Repair {
     this.#journal(state);
     if (this.#isDamaged('history.duckdb')) await this.#history();
     if (this.#isDamaged('registry.sqlite')) this.#fileOfBefore();
+    if (this.#isDamaged(SECRETS_KEY.file)) this.#secretsKey();
     for (const one of ASIDE) if (this.#isDamaged(one.file)) this.#serving(one);
     this.#photos();
   }
@@ -165,7 +170,9 @@ class Repair {
       // The newest block carries the numbering.
       const from = Math.min(at.checkpoint + 1, at.ledger + 1, at.newest);
       if (!this.#isDamaged('journal.sqlite') && oldest !== null && oldest <= from) return;
-      const wanted = { from, to: at.newest, messages: at.messages + replayedIn(source ?? backup) };
+      const messages = at.messages + replayedIn(source ?? backup);
+      // The next start goes on from the newest block: with an older time it would not believe the wall clock.
+      const wanted = { from, to: at.newest, messages, atMs: clock.now() };
       const rebuilt = rebuildJournal(source, backup, `${path}.new`, wanted);
       this.#report(rebuilt, Math.min(at.checkpoint, at.ledger) + 1);
       if (!this.#options.act) return;
@@ -260,6 +267,16 @@ class Repair {
     this.#replace('registry.sqlite');
   }
 
+  /** Without a backup of it the next start makes another key. */
+  #secretsKey(): void {
+    const { file, lost } = SECRETS_KEY;
+    const copy = this.#copy(file);
+    this.done.push(`${file}: ${copy === null ? 'moved aside' : `from the backup of ${this.#since}`}`);
+    if (copy === null) this.lost.push(`${file}: ${lost}`);
+    this.#replace(file);
+    if (copy !== null && this.#options.act) chmodSync(this.#path(file), PRIVATE_FILE);
+  }
+
   /** A file that serves only itself: what can be read of it, that of the backup, or a new one. */
   #serving(one: (typeof ASIDE)[number]): void {
     const { file } = one;
@@ -337,12 +354,13 @@ function oldestIn(journal: DatabaseSync | null, path?: string): number | null {
 /** Opens a file of SQLite that may be damaged; null where it is not one, or does not exist. */
 function openToRead(path: string | null): DatabaseSync | null {
   if (path === null || !existsSync(path)) return null;
-  const db = new DatabaseSync(path, { readOnly: true });
+  let db: DatabaseSync | null = null;
   try {
+    db = new DatabaseSync(path, { readOnly: true });
     db.prepare('select count(*) from sqlite_schema').get();
     return db;
   } catch {
-    db.close();
+    db?.close();
     return null;
   }
 }

@@ -1,10 +1,11 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import { LamppostError } from '../domain/index.ts';
-import { restoreReceivers } from '../notify/index.ts';
+import { keyFileFault, restoreReceivers } from '../notify/index.ts';
 import { isDamage, PRIVATE_FILE, setAside } from '../store/index.ts';
+import { SECRETS_KEY_FILE } from './backup.ts';
 import { SIGNED_IN } from './people-deps.ts';
 
 /** A file that was moved aside at this start, and made anew. */
@@ -58,6 +59,14 @@ export const ASIDE: readonly Aside[] = [
   },
 ];
 
+/** What webhooks' secrets are sealed with, and nothing else is needed for. */
+export const SECRETS_KEY = {
+  file: SECRETS_KEY_FILE,
+  lost:
+    "the key of webhooks' secrets and people's authenticators: restore it from a backup with the server stopped; until " +
+    'then, or until their secrets are rotated, events of webhooks wait',
+} as const;
+
 /** Files up to this size are read in full at every start, which takes well under a second. */
 const SMALL_BYTES = 64 * 1024 ** 2;
 const SUSPECTED = 'damage-suspected';
@@ -81,6 +90,8 @@ export function setAsideDamaged(dir: string, nowMs: number, log: Pick<Logger, 'e
     const why = faultIn(join(dir, one.file), one.probes, thorough ? Number.POSITIVE_INFINITY : SMALL_BYTES);
     return why === null ? [] : [moveAside(dir, one, why, nowMs)];
   });
+  const why = keyFileFault(join(dir, SECRETS_KEY.file));
+  if (why !== null) moved.push(moveAside(dir, SECRETS_KEY, why, nowMs));
   for (const { file, aside, why, lost } of moved)
     log.error({ file, aside, lost }, `${file} is damaged (${why}): it was moved aside and made anew. Lost: ${lost}`);
   rmSync(join(dir, SUSPECTED), { force: true });
@@ -88,10 +99,16 @@ export function setAsideDamaged(dir: string, nowMs: number, log: Pick<Logger, 'e
 }
 
 /** Moves one file aside and makes it anew from what can still be read. */
-export function moveAside(dir: string, { file, lost, salvage }: Aside, why: string, nowMs: number): SetAside {
+export function moveAside(
+  dir: string,
+  { file, lost, salvage }: Omit<Aside, 'probes'>,
+  why: string,
+  nowMs: number,
+): SetAside {
   const path = join(dir, file);
   const aside = setAside(path, nowMs);
-  return { file, aside, why, lost: salvage?.(aside, path) ?? lost };
+  const canBeRead = salvage !== undefined && statSync(aside).isFile();
+  return { file, aside, why, lost: canBeRead ? salvage(aside, path) : lost };
 }
 
 /**
@@ -99,6 +116,7 @@ export function moveAside(dir: string, { file, lost, salvage }: Aside, why: stri
  */
 function faultIn(path: string, probes: readonly string[], mostBytes: number): string | null {
   if (!existsSync(path)) return null;
+  if (!statSync(path).isFile()) return 'it is no file';
   let db: DatabaseSync | null = null;
   try {
     db = new DatabaseSync(path);
@@ -108,7 +126,7 @@ function faultIn(path: string, probes: readonly string[], mostBytes: number): st
     const bytes = pages * Number(db.prepare('pragma page_size').get()!.page_size);
     if (bytes > mostBytes) return null;
     const fault = db.prepare('pragma quick_check(1)').get()!.quick_check;
-    return fault === 'ok' ? null : String(fault);
+    return fault === 'ok' ? null : String(fault).replaceAll('\n', ' ');
   } catch (error) {
     if (!isDamage(error, true))
       throw new LamppostError('disk', `${path}: ${(error as Error).message}`, { cause: error });

@@ -178,6 +178,9 @@ export function createReception(
     throw new LamppostError('mistakes', why);
   }
 
+  /** The earlier of civil and steady time: a clock that is far ahead must not delete anything early. */
+  const agedMs = () => Math.min(clock.now(), clock.steady.now());
+
   /** Stores photos; resolves to their paths. */
   async function putAll(photos: readonly Photo[]): Promise<string[]> {
     const paths: string[] = [];
@@ -188,8 +191,8 @@ export function createReception(
   /** Forgets who followed requests that closed long enough ago, and who never confirmed. */
   async function expireFollowers(): Promise<void> {
     const { followers } = store;
-    await writes.unfollow(followers.unconfirmed(clock.now() - DAY_MS));
-    const endedBefore = isoOf(clock.now() - reporterDays * DAY_MS);
+    await writes.unfollow(followers.unconfirmed(agedMs() - DAY_MS));
+    const endedBefore = isoOf(agedMs() - reporterDays * DAY_MS);
     const isOver = (id: string) => (tickets.get(id)?.closedAt ?? '9') <= endedBefore;
     for (let last = ''; ; ) {
       const some = followers.followed(PAGE, last);
@@ -205,7 +208,7 @@ export function createReception(
     orphanedMs: number,
   ): Promise<[reporters: number, orphans: number]> {
     const named = new Map(tickets.namedBy(some.map(({ id }) => id)).map((one) => [one.statement, one.closedAt]));
-    const endedBefore = isoOf(clock.now() - reporterDays * DAY_MS);
+    const endedBefore = isoOf(agedMs() - reporterDays * DAY_MS);
     const isOver = (id: string) => {
       const closedAt = named.get(id) ?? null;
       return closedAt !== null && closedAt <= endedBefore;
@@ -219,7 +222,7 @@ export function createReception(
   async function tidy(): Promise<{ readonly photos: number }> {
     await writes.tidy();
     const isUsed = (name: string) => store.withMedia(mediaPath(name)).length > 0;
-    return { photos: await media.sweep(isUsed, clock.now() - ORPHANED_MS) };
+    return { photos: await media.sweep(isUsed, agedMs() - ORPHANED_MS) };
   }
 
   return {

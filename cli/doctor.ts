@@ -38,7 +38,7 @@ interface Checked {
  */
 export async function doctor({ flags, settings }: Asking, environment: NodeJS.ProcessEnv): Promise<number> {
   const given = { ...environment, ...settings };
-  if (flags.deep) return deepDoctor(flags.json, given.LAMPPOST_DATA);
+  if (flags.deep) return deepDoctor(flags.json, given);
   let config: Config | null = null;
   const checks = [
     await check('settings', () => {
@@ -68,12 +68,15 @@ export async function doctor({ flags, settings }: Asking, environment: NodeJS.Pr
 }
 
 /** Reads every file of a data folder or a backup. Returns 0 where nothing is wrong, 1 where something is. */
-async function deepDoctor(json: boolean, data = './data'): Promise<number> {
+async function deepDoctor(
+  json: boolean,
+  { LAMPPOST_DATA: data = './data', LAMPPOST_SECRETS_KEY: secretsKey }: NodeJS.ProcessEnv,
+): Promise<number> {
   const dir = resolve(data);
   if (!existsSync(dir)) throw new LamppostError('config', `--data: there is no folder ${dir}`);
   // SQLite writes beside a file that a server has used, only to read it: each would look damaged.
   if (!existsSync(join(dir, MANIFEST))) makeDataFolder(dir);
-  const found = await examine(dir, (line) => console.error(line));
+  const found = await examine(dir, (line) => console.error(line), { secretsKey: secretsKey ?? null });
   print(json, found, report);
   return found.findings.length === 0 ? 0 : 1;
 }

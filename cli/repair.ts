@@ -17,6 +17,7 @@ export async function repairCommand({ flags }: Given<typeof REPAIR>, environment
   const repaired = await repair(dir, {
     backup: flags.backup === undefined ? null : resolve(flags.backup),
     passOver: flags['pass-over'],
+    secretsKey: environment.LAMPPOST_SECRETS_KEY ?? null,
     act: flags.yes,
     progress: progress.show,
   });

@@ -139,15 +139,17 @@ export class HistoryConsumer {
     try {
       if (doubted === null) await this.#settle();
       else await this.#writeAgain(doubted);
+      if (this.#trouble !== null) log.info('the history goes on');
       this.#trouble = null;
       this.#failures = 0;
       return true;
     } catch (error) {
       if (!(error instanceof LamppostError) || !error.retryable) throw error;
+      // It is tried again for as long as it takes: one line says so.
+      if (this.#trouble !== error.message) log.error(`the history waits: ${error.message}`);
       this.#trouble = error.message;
       const delayMs = this.#delayAfter(error);
       this.#retryAt = clock.now() + delayMs;
-      log.error({ err: error, delayMs: Math.round(delayMs) }, 'the history waits');
       return false;
     }
   }

@@ -101,6 +101,17 @@ export async function scalar(connection: DuckDBConnection, sql: string) {
   return (await connection.runAndReadAll(sql)).getRows()[0]?.[0];
 }
 
+/** Returns the `history` error of a file that cannot be opened: what it holds, and what to do where it is damaged. */
+export function openingFault(path: string, cause: unknown): LamppostError {
+  const fault = faultOf(`the history ${path} cannot be opened`, cause);
+  if (PASSING.test(fault.message)) return fault;
+  const todo = `It holds the readings. Where it is damaged, with the server stopped: lamppost repair --data ${dirname(path)}`;
+  return new LamppostError('history', `${fault.message.replace(/[.!]$/, '')}. ${todo}`, { cause });
+}
+
+/** Another process has the file, or there is no memory or space: none of these is in the file. */
+const PASSING = /lock on file|out of memory|no space/i;
+
 /** Returns an operational fault of the history with its cause. */
 export function faultOf(what: string, cause: unknown, retryable = false): LamppostError {
   return new LamppostError('history', `${what}: ${(cause as Error).message}`, { retryable, cause });

@@ -16,7 +16,7 @@ import {
   type ScanQuery,
 } from '../domain/index.ts';
 import { lastRows, Numbering, newerThan, rowsWhere } from './columns.ts';
-import { copyDuckdb, faultOf, openDuckdb, SETTINGS, scalar, spillOf } from './duckdb-file.ts';
+import { copyDuckdb, faultOf, openDuckdb, openingFault, SETTINGS, scalar, spillOf } from './duckdb-file.ts';
 import { KINDS_SCHEMA, type KindOfMetric } from './kinds.ts';
 import { Latest, newestStored } from './latest.ts';
 import { checkFunction, readDuckdb, removeExports, writeParquet } from './query.ts';
@@ -125,7 +125,7 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
       // So that it can be tried again.
       this.#instance?.closeSync();
       this.#instance = null;
-      throw faultOf(`the history ${this.#path} cannot be opened`, cause);
+      throw openingFault(this.#path, cause);
     }
   }
 

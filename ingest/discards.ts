@@ -9,6 +9,8 @@ export interface Discard {
   readonly by: string;
   readonly note: string;
   readonly atMs: number;
+  /** The earlier of civil and steady time. */
+  readonly agedMs: number;
   /** Its place in the log. */
   readonly place: string;
 }
@@ -31,9 +33,9 @@ export function createDiscards(db: DatabaseSync, keptMs: number): Discards {
   const add = db.prepare('insert into quarantine_discards values (?, ?, ?, ?)');
   const mark = db.prepare('insert or ignore into quarantine_discarded values (?, ?, ?)');
   return {
-    add({ ids, by, note, atMs, place }) {
-      forgetMarks.run(atMs - keptMs);
-      forget.run(atMs - keptMs);
+    add({ ids, by, note, atMs, agedMs, place }) {
+      forgetMarks.run(agedMs - keptMs);
+      forget.run(agedMs - keptMs);
       add.run(place, atMs, by, note);
       for (const [position, ordinal] of ids.map(parseId)) {
         if (Number.isSafeInteger(position) && Number.isSafeInteger(ordinal)) mark.run(position, ordinal, place);

@@ -61,7 +61,8 @@ function rangeOf(
 function nextRow(db: DatabaseSync, at: number, last: number): { row: BlockRow | null; why: string | null } {
   const next = attempt(() => db.prepare('select * from blocks where seq > ? order by seq limit 1').get(at));
   if (next.why === null) return { row: (next.row as BlockRow | undefined) ?? null, why: null };
-  const one = db.prepare('select * from blocks where seq = ?');
+  const { row: one } = attempt(() => db.prepare('select * from blocks where seq = ?'));
+  if (one === undefined) return { row: null, why: next.why };
   for (let seq = at + 1; seq <= (last > 0 ? last : at + TRIED); seq++) {
     const { row } = attempt(() => one.get(seq));
     if (row !== undefined) return { row: row as BlockRow, why: next.why };
@@ -94,7 +95,8 @@ function attempt<T>(read: () => T): { row: T | undefined; why: string | null } {
   try {
     return { row: read(), why: null };
   } catch (error) {
-    if (!isDamage(error)) throw error;
+    // A file that was emptied has no table.
+    if (!isDamage(error, true)) throw error;
     return { row: undefined, why: (error as Error).message };
   }
 }

@@ -13,6 +13,8 @@ export interface Wanted {
   readonly to: number;
   /** How many messages were in the journal up to `to`, replayed ones included, where that is known; else 0. */
   readonly messages: number;
+  /** The time of lost blocks beside which no sound one says when they came, epoch ms. */
+  readonly atMs: number;
 }
 
 /** What a new journal holds. */
@@ -110,7 +112,7 @@ class Rebuild {
     const end = next?.first ?? Math.max(first, this.#wanted.messages);
     const [afterMs, beforeMs] = [before?.received_at ?? null, next?.received_at ?? null];
     this.#lost.push({ from, to, first, end, afterMs, beforeMs, why });
-    const received_at = afterMs ?? beforeMs ?? 0;
+    const received_at = afterMs ?? beforeMs ?? this.#wanted.atMs;
     for (let seq = from; seq <= to; seq++) {
       const count = seq === from ? end - first : 0;
       const row = { seq, kind: KINDS.indexOf('lost'), first: seq === from ? first : end, count, received_at };

@@ -388,5 +388,7 @@ export function missingBlocks(
 ): string | null {
   const first = Math.min(cursors.checkpoint, cursors.ledger) + 1;
   if (journal.oldest <= first && journal.newest >= cursors.newest) return null;
-  return `they need blocks ${first} to ${cursors.newest}, and the journal's are ${journal.oldest} to ${journal.newest}`;
+  const need =
+    first <= cursors.newest ? `they need blocks ${first} to ${cursors.newest}` : `they end at block ${first - 1}`;
+  return `${need}, and the journal ${journal.newest < journal.oldest ? 'has none' : `has ${journal.oldest} to ${journal.newest}`}`;
 }

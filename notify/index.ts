@@ -22,7 +22,7 @@ export { createResultReader, createResultWriter } from './results.ts';
 export { type AttemptResult, decideNext } from './retry-policy.ts';
 export { restoreReceivers } from './salvage.ts';
 export { openDeliveries } from './schema.ts';
-export { createSealer, readKeyFile, type Sealer } from './seal.ts';
+export { createSealer, keyFileFault, readKeyFile, type Sealer } from './seal.ts';
 export type { SharedLog } from './shared.ts';
 export {
   type Subscription,

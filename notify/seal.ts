@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { LamppostError } from '../domain/index.ts';
 
 /**
@@ -58,11 +58,22 @@ export function readKeyFile(path: string): string {
   try {
     if (!existsSync(path)) writeDurably(path, `${randomBytes(32).toString('hex')}\n`);
     const text = readFileSync(path, 'utf8').trim();
-    if (text.length >= 32) return text;
+    if (text.length >= SHORTEST) return text;
   } catch (error) {
     throw new LamppostError('disk', `${path}: ${(error as Error).message}`, { cause: error });
   }
   throw new LamppostError('disk', `${path} holds no key: restore it from a backup, or set LAMPPOST_SECRETS_KEY`);
+}
+
+/** Characters. */
+const SHORTEST = 32;
+
+/** Returns what is wrong with a key file; null where it holds a key, or does not exist. */
+export function keyFileFault(path: string): string | null {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return null;
+  if (!found.isFile()) return 'it is no file';
+  return readFileSync(path, 'utf8').trim().length < SHORTEST ? 'it holds no key' : null;
 }
 
 function writeDurably(path: string, text: string): void {

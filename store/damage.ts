@@ -12,6 +12,7 @@ export const HOLDS: Readonly<Record<string, string>> = {
   'deliveries.sqlite': 'webhooks, subscriptions and what was sent to them',
   'reporters.sqlite': 'what citizens wrote, their names and contacts',
   'signedin.sqlite': 'who is signed in',
+  'secrets.key': "what webhooks' secrets are encrypted with",
   media: "citizens' photos",
 };
 

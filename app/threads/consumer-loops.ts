@@ -76,6 +76,7 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
   let stopping = false;
   let running: Promise<void> = Promise.resolve();
   let damage: string | null = null;
+  let waiting: string | null = null;
 
   /** Counts only what came in since the start: an older backlog must not hold publishers. */
   function countDecided(outcomes: readonly Outcome[]): void {
@@ -118,6 +119,7 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
       const seen = Atomics.load(counter, 0);
       try {
         const outcomes = rules.step();
+        noteWait(null);
         countDecided(outcomes);
         deps.onOutcomes(outcomes);
         checkpointIfDue();
@@ -127,10 +129,18 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
         else await letHistoryFollow();
       } catch (error) {
         if (!passes(error)) stand(error);
-        else log.error({ err: error }, 'the rules wait for the disk');
+        else noteWait((error as Error).message);
         await pause(DISK_MS);
       }
     }
+  }
+
+  /** One line says why the rules wait, and one that they go on: a disk may be full for a night. */
+  function noteWait(why: string | null): void {
+    if (why === waiting) return;
+    waiting = why;
+    if (why === null) log.info('the rules go on');
+    else log.error(`the rules wait for the disk of the state: ${why}`);
   }
 
   /**

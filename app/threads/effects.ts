@@ -311,7 +311,7 @@ export function createThreadEffects(parts: ThreadParts) {
       if (registry.isDue(receivedAt) || commands.isDue(receivedAt)) return true;
       return version !== null && tickets.isDue(receivedAt, version.city);
     },
-    apply({ block: { seq, receivedAt }, actions, city, clock: step, notices, progress, imported, said }) {
+    apply({ block: { seq, receivedAt, steadyAt }, actions, city, clock: step, notices, progress, imported, said }) {
       setMoment(receivedAt, seq);
       moment.imported = imported;
       if (city !== null) tickets.cityChanged();
@@ -334,7 +334,8 @@ export function createThreadEffects(parts: ThreadParts) {
       registry.doDue({ seq, n: 0, atMs: receivedAt });
       commands.doDue(receivedAt);
       doDue();
-      const place = (item: number) => ({ atMs: receivedAt, seq, item, name: `${seq}-${item}` });
+      const agedMs = Math.min(receivedAt, steadyAt);
+      const place = (item: number) => ({ atMs: receivedAt, agedMs, seq, item, name: `${seq}-${item}` });
       if (actions !== null)
         decided.set(
           seq,

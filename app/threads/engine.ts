@@ -194,7 +194,7 @@ const consumer = createHistoryConsumer(
   },
   data.influx === null ? { readings: 50_000, ageMs: 250 } : { readings: 20_000, ageMs: 1_000 },
 );
-const opening = createHistoryOpening({ history, stranger: () => strangers(history.cursor()), log });
+const opening = createHistoryOpening({ history, stranger: foundHistory, log });
 const loops = createConsumerLoops({
   counter: data.counter,
   counters: data.counters,
@@ -229,7 +229,21 @@ function strangers(newestInHistory: number): string | null {
   const journalled = { oldest, newest: data.journalled };
   const missing = missingBlocks({ ...taken, newest: Math.max(head, newestInHistory) }, journalled);
   if (missing === null) return null;
-  return `the files in ${data.dir} are of different times: ${missing}; restore all of one backup`;
+  return (
+    `the files in ${data.dir} are of different times: ${missing}; restore all of one backup, ` +
+    `or see what a repair would do: lamppost repair --data ${data.dir} --backup <the newest backup>`
+  );
+}
+
+/** Looks at the history once it is open. One that was removed is made anew, empty: nobody else would say so. */
+function foundHistory(): string | null {
+  const at = history.cursor();
+  if (data.influx === null && at < found.ledger)
+    log.error(
+      `history.duckdb ends at block ${at}, and readings up to block ${found.ledger} were stored: it was removed or ` +
+        'replaced. With the server stopped, a repair makes it anew from a backup; after a change from InfluxDB it is right',
+    );
+  return strangers(at);
 }
 
 function refuseStrangers(): void {

@@ -41,8 +41,9 @@ export function createHistoryOpening({ history, stranger, log }: Deps): HistoryO
       if (!isOpen) log.error({ trouble }, 'the history stays closed; readings wait in the log');
     } catch (error) {
       if (!(error instanceof LamppostError)) throw error;
+      // It is tried again for as long as it takes: one line says so.
+      if (trouble !== error.message) log.error(`the history does not open; readings wait in the log: ${error.message}`);
       trouble = error.message;
-      log.error({ err: error, delayMs }, 'the history does not open; readings wait in the log');
       if (!stopping) timer = setTimeout(() => start(Math.min(delayMs * 2, LONGEST_DELAY_MS)), delayMs);
     }
   }

@@ -1,5 +1,16 @@
 import { execFile } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readdirSync, statSync, truncateSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +23,7 @@ const BIN = fileURLToPath(new URL('../../bin/lamppost.js', import.meta.url));
 const FROM = Date.now() - 60_000;
 
 const backups = mkdtempSync(join(tmpdir(), 'lamppost-backups-'));
-const server = new ServerProcess(undefined, { LAMPPOST_BACKUP_DIR: backups });
+const server = new ServerProcess(undefined, { LAMPPOST_BACKUP_DIR: backups, WEBHOOK_ALLOW_PRIVATE: 'true' });
 const bin = { id: 'bin-1', profile: 'waste-bin', district: 'harbour' };
 let secret = '';
 let sent = 0;
@@ -20,6 +31,8 @@ let sent = 0;
 beforeAll(async () => {
   await server.start();
   ({ secret } = await server.post<{ secret: string }>('/api/v1/devices', bin));
+  // Its secret is sealed with secrets.key.
+  await server.post('/api/v1/webhooks', { url: 'http://127.0.0.1:9/' });
 });
 afterAll(() => server.kill());
 
@@ -115,4 +128,41 @@ test('damage - a damaged history keeps no reading out, and is made anew from the
   expect((await run('repair', '--data', server.data, '--backup', join(backups, name!), '--yes')).code).toBe(0);
   await server.start();
   await expectComplete();
+});
+
+test('damage - a journal without a block and a folder in the place of a file are named, and made anew', async () => {
+  await server.stop();
+  truncateSync(path('journal.sqlite'), 0);
+  rmSync(path('deliveries.sqlite'));
+  mkdirSync(path('deliveries.sqlite'));
+  truncateSync(path('secrets.key'), 0);
+  const examined = await run('doctor', '--deep');
+  expect(examined.code).toBe(1);
+  for (const named of [
+    'journal.sqlite: no such table',
+    'deliveries.sqlite: it is no file',
+    'secrets.key: it holds no key',
+  ])
+    expect(examined.output).toContain(named);
+  const failed = await run('start', '--http-port', '0', '--mqtt-port', '0');
+  expect([failed.code, failed.output]).toEqual([1, expect.stringContaining('the journal has none')]);
+  expect(failed.output).toContain(`lamppost repair --data ${server.data}`);
+  // That start made another key.
+  const again = await run('doctor', '--deep');
+  expect(again.output).toContain("secrets.key: webhooks' secrets were not sealed with this key");
+  const [name] = readdirSync(backups);
+  const repaired = await run('repair', '--data', server.data, '--backup', join(backups, name!), '--yes');
+  expect(repaired).toMatchObject({ code: 0, output: expect.stringContaining('Nothing is wrong any more.') });
+  expect(readFileSync(path('secrets.key'))).toEqual(readFileSync(join(backups, name!, 'secrets.key')));
+  await server.start();
+  expect(await server.get('/ready')).toMatchObject({ ready: true, reasons: [], notes: [] });
+  await send(5);
+  await expectComplete();
+});
+
+test('damage - a history that was removed is one line of log', async () => {
+  await server.stop();
+  rmSync(path('history.duckdb'));
+  await server.start();
+  expect(server.output).toMatch(/history\.duckdb ends at block 0, and readings up to block \d+ were stored/);
 });

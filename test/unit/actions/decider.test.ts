@@ -26,6 +26,7 @@ function openDecider() {
     RECEIVER_SCHEMA,
   ]);
   let nowMs = 1_000;
+  let agedMs = nowMs;
   let n = 0;
   const published: Ticket[] = [];
   const tickets = new TicketService({ db, clock: { now: () => nowMs }, city: () => scene.city, firing: () => [] });
@@ -41,12 +42,14 @@ function openDecider() {
     silences: createSilenceStore(db),
     audit,
     trail: () => audit.page({ limit: 100, after: null }).items.toReversed(),
-    at: (ms: number) => {
+    /** Sets civil and steady time. */
+    at: (ms: number, steadyMs = ms) => {
       nowMs = ms;
+      agedMs = Math.min(ms, steadyMs);
     },
     decide(command: Command, { actor = anna, key = null }: Partial<Pick<ActionRecord, 'actor' | 'key'>> = {}) {
       const record = { id: `r${++n}`, actor, address: '192.0.2.1', key, command };
-      return transact(db, () => decider.decide(record, { atMs: nowMs, seq: n, item: 0, name: `${n}-0` }));
+      return transact(db, () => decider.decide(record, { atMs: nowMs, agedMs, seq: n, item: 0, name: `${n}-0` }));
     },
   };
 }
@@ -236,6 +239,21 @@ test('audit - entries expire by the time of the log; the rest of the trail still
   act(id, 'close');
   expect(state.trail().map(({ n }) => n)).toEqual([3, 4]);
   expect(verifyAudit(state.audit, [])).toBe(null);
+});
+
+test('actions - a clock that is far ahead forgets no entry of the audit trail, and no repeated request', () => {
+  const id = opened();
+  const first = act(id, 'acknowledge', { key: 'k' });
+  state.at(70 * 365 * DAY_MS, 2_000);
+  act(id, 'resolve');
+  state.at(3_000);
+  expect(act(id, 'acknowledge', { key: 'k' })).toMatchObject({ value: first.value, error: null });
+  expect(state.trail().map(({ action, result }) => [action, result])).toEqual([
+    ['ticket.open', 'done'],
+    ['ticket.acknowledge', 'done'],
+    ['ticket.resolve', 'done'],
+    ['ticket.acknowledge', 'repeated'],
+  ]);
 });
 
 const REQUEST = {

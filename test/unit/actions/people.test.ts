@@ -41,7 +41,9 @@ function openPeople() {
     audit: () => createAuditReader(db).page({ limit: 100, after: null }).items.toReversed(),
     decide(command: Command, actor: Requester = admin) {
       const record = { id: `r${++n}`, actor, address: null, key: null, command };
-      return transact(db, () => decider.decide(record, { atMs: n * 1_000, seq: n, item: 0, name: `${n}-0` }));
+      return transact(db, () =>
+        decider.decide(record, { atMs: n * 1_000, agedMs: n * 1_000, seq: n, item: 0, name: `${n}-0` }),
+      );
     },
   };
 }

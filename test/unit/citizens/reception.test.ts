@@ -18,7 +18,7 @@ import {
   refuseReporter,
   type Sender,
 } from '../../../citizens/index.ts';
-import { LamppostError, type Ticket, unsteppedClock } from '../../../domain/index.ts';
+import { LamppostError, type Ticket } from '../../../domain/index.ts';
 
 const opened: CitizenStore[] = [];
 afterEach(() => {
@@ -211,12 +211,12 @@ const app = (key: string | null = null): Sender => ({
 function openReception(submit?: (command: CitizenCommand, sender: Sender) => Promise<Ticket>) {
   const folder = openFolder();
   const tickets = new Map<string, Ticket>();
-  let [n, nowMs, decidedMs] = [0, NOW, NOW];
+  let [n, nowMs, decidedMs, steadyMs] = [0, NOW, NOW, NOW];
   const submitted: { readonly command: CitizenCommand; readonly sender: Sender }[] = [];
   const { store, media } = folder;
   const reception = createReception(
     {
-      clock: unsteppedClock({ now: () => nowMs }),
+      clock: { now: () => nowMs, steady: { now: () => steadyMs }, offsetMs: () => nowMs - steadyMs },
       ...{ store, media },
       services: () => new Map(),
       tickets: {
@@ -245,8 +245,8 @@ function openReception(submit?: (command: CitizenCommand, sender: Sender) => Pro
     { sameWithinM: 100, reporterDays: 90 },
   );
   const clock = {
-    set(ms: number, decided = ms) {
-      [nowMs, decidedMs] = [ms, decided];
+    set(ms: number, decided = ms, steady = ms) {
+      [nowMs, decidedMs, steadyMs] = [ms, decided, steady];
     },
   };
   return { ...folder, reception, tickets, submitted, clock };
@@ -339,6 +339,16 @@ test('reception - names and contacts are deleted a number of days after the tick
   expect(['fresh', 'open', 'over'].map((id) => store.reporter(id) !== null)).toEqual([true, true, false]);
   expect(store.statement('over')).toEqual({ said: wrote(1) });
   expect(await reception.expire()).toEqual({ reporters: 0, orphans: 0, photos: 0 });
+});
+
+test('reception - a clock that is far ahead deletes no name, no follower and no photo early', async () => {
+  const { reception, store, tickets, media, clock, dir } = openReception();
+  tickets.set('closed', ticketOf({ id: 'closed', closedAt: new Date(NOW).toISOString(), statement: 'closed' }));
+  store.put(entry('closed', 1));
+  const name = await media.put(photo);
+  clock.set(NOW + 70 * 365 * DAY_MS, NOW, NOW + HOUR_MS / 2);
+  utimesSync(join(dir, 'media', name), NOW / 1_000, NOW / 1_000);
+  expect(await reception.expire()).toMatchObject({ reporters: 0, orphans: 0, photos: 0 });
 });
 
 test('reception - photos of nobody go after an hour, those of requests stay', async () => {

@@ -32,8 +32,10 @@ let clock: TestClock;
 let run: ReturnType<typeof open>;
 let dir: string;
 let store: JournalStore;
+let lines: string[] = [];
 
 beforeEach(async () => {
+  lines = [];
   script = new InfluxScript();
   await script.start();
   clock = testClock(START);
@@ -60,7 +62,10 @@ function open(ledgerOf = (ledger: LedgerStore): LedgerStore => ledger) {
   const limits = { lines: 5, inFlight: 1, timeoutMs: 5_000 };
   const history = createInfluxHistory({ metrics, unitOf: () => 'u', clock }, settings, limits);
   const stores = { ledger: ledgerOf(createLedgerStore(db)), quarantine: createQuarantineStore(db) };
-  const log = pino({ level: 'silent' });
+  const log = pino(
+    { base: null, timestamp: false },
+    { write: (line: string) => void lines.push(JSON.parse(line).msg) },
+  );
   const deps = { db, journal, intake, history, metrics, clock, log, random: () => 1, ...stores };
   const consumer = createHistoryConsumer(deps, { readings: BATCH, ageMs: 1_000 });
   const end = async () => {
@@ -102,6 +107,7 @@ test('an outage - is retried after 1, 2, 4 … 30 s; one batch waits, and everyt
   for (let n = 0; n < 8; n++) waits.push(await untilAsked(run.consumer));
   expect(waits).toEqual([0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
   expect(run.consumer.trouble()).toContain('shard is gone');
+  expect(lines).toEqual([expect.stringContaining('shard is gone')]);
   expect(run.consumer.cursor()).toBe(0);
   // A batch of 20 in requests of 5 lines, the first of which fails: no more of it is ever sent.
   expect(new Set(script.writes.flatMap(({ lines }) => lines)).size).toBe(5);
@@ -111,6 +117,7 @@ test('an outage - is retried after 1, 2, 4 … 30 s; one batch waits, and everyt
   await untilAsked(run.consumer);
   await drain(run.consumer);
   expect(run.consumer.trouble()).toBeNull();
+  expect(lines.slice(1)).toEqual(['the history goes on']);
   expect(script.points.size).toBe(200);
   expect(run.ledger.read()!.readings).toMatchObject({ stored: 200, duplicate: 0, quarantined: 0 });
 });

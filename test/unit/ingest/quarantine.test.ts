@@ -122,7 +122,7 @@ describe('quarantine', () => {
       expect(await opened.reader.groups({ limit: 1 })).toEqual(groups.slice(0, 1));
       const [first] = all;
       if (first !== undefined) {
-        opened.discards.add({ ids: [first.id], by: 'anna', note: 'a test', atMs: 77, place: '4-0' });
+        opened.discards.add({ ids: [first.id], by: 'anna', note: 'a test', atMs: 77, agedMs: 77, place: '4-0' });
         const after = await opened.reader.groups({ limit: 1_000 });
         expect(after.reduce((sum, group) => sum + group.entries, 0)).toBe(all.length - 1);
       }
@@ -147,8 +147,8 @@ describe('quarantine', () => {
     const opened = open([1, 2, 3].map((n) => ({ kind: 'messages', atMs: n, messages: [message(n)] })));
     opened.store.settle(opened.outcomes);
     const ids = ['1-0', '1-0', '9-0', 'nonsense'];
-    opened.discards.add({ ids, by: 'anna', note: 'a test', atMs: 77, place: '4-0' });
-    opened.discards.add({ ids, by: 'bo', note: 'too late', atMs: 78, place: '5-0' });
+    opened.discards.add({ ids, by: 'anna', note: 'a test', atMs: 77, agedMs: 77, place: '4-0' });
+    opened.discards.add({ ids, by: 'bo', note: 'too late', atMs: 78, agedMs: 78, place: '5-0' });
     expect(opened.reader.countDiscarded('4-0')).toBe(1);
     expect(opened.reader.countDiscarded('5-0')).toBe(0);
     expect(listed(opened, {}, 9).map(({ id }) => id)).toEqual(['2-0', '0-0']);

@@ -69,7 +69,7 @@ test('journal - it is made anew without a damaged block: the numbers go on, and 
     { from: 5, to: 5, first: 4, end: 5 },
     { from: 7, to: 8, first: 6, end: 8 },
   ]);
-  const { kept, lost } = rebuildJournal(source, null, `${path}.new`, { from: 1, to: 10, messages: 10 });
+  const { kept, lost } = rebuildJournal(source, null, `${path}.new`, { from: 1, to: 10, messages: 10, atMs: 0 });
   source.close();
   expect([kept, lost.length]).toEqual([7, 2]);
   const blocks = blocksOf(`${path}.new`);
@@ -80,4 +80,12 @@ test('journal - it is made anew without a damaged block: the numbers go on, and 
     [8, 0],
   ]);
   expect(new JournalStore(`${path}.new`).open().seq).toBe(10);
+});
+
+test('journal - one of which nothing is left goes on at the time of its repair, so that the wall clock is believed', async () => {
+  const path = `${await tenBlocks()}.new`;
+  const repairedAt = Date.UTC(2026, 10, 30);
+  const { lost } = rebuildJournal(null, null, path, { from: 10, to: 10, messages: 10, atMs: repairedAt });
+  expect(lost).toMatchObject([{ from: 10, to: 10, afterMs: null, beforeMs: null }]);
+  expect(blocksOf(path).map(({ receivedAt, steadyAt }) => [receivedAt, steadyAt])).toEqual([[repairedAt, repairedAt]]);
 });
