@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DAY_MS } from '../../../domain/index.ts';
+import { COUNTED_HERE } from '../../../limits/index.ts';
 import {
   type Attempt,
   createPasswords,
@@ -49,6 +50,7 @@ async function scene(changes: Partial<StoredPerson> = {}) {
     signedIn,
     oneTime: oneTimeHere(signedIn),
     logins,
+    counters: COUNTED_HERE,
     clock,
     note,
     open: (secret) => secret,
