@@ -459,7 +459,7 @@ class Process implements Lamppost {
     if (member === null) return COUNTED_HERE;
     const open = () => {
       const cluster = member.openFailures((failures) => {
-        shared.heard(failures);
+        shared.receive(failures);
         // A broker that has ended counts nothing.
         broker.failed(failures).catch(() => {});
       });

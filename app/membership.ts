@@ -166,9 +166,9 @@ export class Membership {
   }
 
   /** Begins to listen to what the other nodes say of failed logins. */
-  openFailures(onHeard: (failures: CountedFailures) => void): FailuresOfCluster {
+  openFailures(onReceived: (failures: CountedFailures) => void): FailuresOfCluster {
     const of = { connection: this.#connection, settings: this.#options.settings, identity: this.#identity };
-    return openFailures({ ...of, onHeard });
+    return openFailures({ ...of, onReceived });
   }
 
   /** Opens what the nodes share of citizens. Throws `log-away`. */

@@ -22,21 +22,21 @@ interface Options {
   readonly settings: ClusterSettings;
   readonly identity: NodeIdentity;
   /** Called with what another node sent. */
-  readonly onHeard: (failures: CountedFailures) => void;
+  readonly onReceived: (failures: CountedFailures) => void;
 }
 
 /**
  * Begins to listen on the subject `<cluster>.failures`. Its messages are in no stream: nobody stores or acknowledges
  * them, and what is not in the right shape is left out.
  */
-export function openFailures({ connection, settings, identity, onHeard }: Options): FailuresOfCluster {
+export function openFailures({ connection, settings, identity, onReceived }: Options): FailuresOfCluster {
   const subject = `${settings.name}.failures`;
   const { run } = identity;
   const subscription = connection.subscribe(subject, {
     callback(error, message) {
       if (error !== null || message.data.length > MOST_BYTES) return;
-      const heard = parse(message.string());
-      if (heard !== null && heard.run !== run) onHeard(heard.failures);
+      const received = parse(message.string());
+      if (received !== null && received.run !== run) onReceived(received.failures);
     },
   });
   return {

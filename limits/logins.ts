@@ -67,7 +67,7 @@ export class Logins {
 
   constructor(deps: LoginsDeps) {
     this.#deps = deps;
-    this.#passOn = deps.counter((key, count) => this.#heard(key, count));
+    this.#passOn = deps.counter((key, count) => this.#received(key, count));
   }
 
   /**
@@ -105,7 +105,7 @@ export class Logins {
     this.#cancels.clear();
   }
 
-  #heard(key: string, count: number): void {
+  #received(key: string, count: number): void {
     const nowMs = this.#deps.clock.now();
     if (count === 0) {
       const pair = this.#pairs.get(key);

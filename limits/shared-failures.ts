@@ -65,7 +65,7 @@ export class SharedFailures implements Counters {
   }
 
   /** Applies what another node sent. What only a newer Lamppost counts is left out. */
-  heard(failures: CountedFailures): void {
+  receive(failures: CountedFailures): void {
     for (const { counter, key, count } of failures) this.#counters.get(counter)?.(key, count);
   }
 

@@ -134,7 +134,7 @@ const functions = {
   declared: (declared: DeclaredNames) => broker.declared(declared),
   renew: (certificate: Parameters<typeof broker.renew>[0]) => broker.renew(certificate),
   /** Counts what was refused at another node. */
-  failed: (counted: CountedFailures) => failures?.heard(counted),
+  failed: (counted: CountedFailures) => failures?.receive(counted),
   record: (id: string) => broker.record(id),
   throttled: (most: number) => broker.throttled(most),
   counts: () => ({ ...broker.counts(), pendingBytes: sink.pendingBytes(), acknowledged: sink.acknowledged() }),

@@ -65,7 +65,7 @@ test('logins - wrong passwords at one node count at the other: past five of both
   expect(checked).toBeGreaterThanOrEqual(AT_ONCE);
   expect(checked).toBeLessThanOrEqual(AT_ONCE + more);
   for (const node of [a, b]) expect(await signIn(node, PASSWORD, '192.0.2.1')).toBe(200);
-  // A node that hears of a refusal does not note it a second time.
+  // A node that learns of a refusal does not note it a second time.
   const noted = async () => (await b.all<{ result: string }>('/api/v1/audit')).map(({ result }) => result);
   const wrong = async () => (await noted()).filter((result) => result === 'wrong-password').length;
   await until(async () => (await wrong()) >= checked, 'all refusals in the audit trail');

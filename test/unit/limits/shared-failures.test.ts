@@ -72,9 +72,9 @@ class TestNode {
 
   #send(failures: CountedFailures): void {
     sent.push({ from: this, failures });
-    const heard = FailuresSchema.parse(JSON.parse(JSON.stringify(failures)));
+    const received = FailuresSchema.parse(JSON.parse(JSON.stringify(failures)));
     if (this.isCutOff) return;
-    for (const other of nodes) if (other !== this && !other.isCutOff) other.shared.heard(heard);
+    for (const other of nodes) if (other !== this && !other.isCutOff) other.shared.receive(received);
   }
 }
 
@@ -128,7 +128,7 @@ test('shared failures - many names from one address count for it, whatever the n
   expect(nodes.map((node, n) => node.fail('203.0.113.7', `another-${n}`))).toEqual([250, 250, 250]);
 });
 
-test('shared failures - what a node heard is no event of it, delays no response, and is not passed on', () => {
+test('shared failures - what a node received is no event of it, delays no response, and is not passed on', () => {
   for (let i = 0; i < 50; i++) a.fail('203.0.113.7', 'bin-1');
   a.logins.stop();
   const before = sent.length;
@@ -167,11 +167,11 @@ test('shared failures - a flood of names is a message of 256 of them, at most te
   expect(sent).toEqual([]);
 });
 
-test('shared failures - a node that hears of many names keeps as few as one that is asked by them: the ten thousand that were used last', () => {
+test('shared failures - a node that learns of many names keeps as few as one that is asked by them: the ten thousand that were used last', () => {
   for (let i = 0; i < 5; i++) b.fail('203.0.113.7', 'bin-1');
   for (let i = 0; i < 10_000; i += 250) {
     const keys = Array.from({ length: 250 }, (_, n) => `10.0.0.1 ${i + n}`);
-    b.shared.heard(keys.map((key) => ({ counter: 'mqtt', key, count: 10 })));
+    b.shared.receive(keys.map((key) => ({ counter: 'mqtt', key, count: 10 })));
   }
   expect(b.fail('203.0.113.7', 'bin-1')).toBe(0);
 });
@@ -185,7 +185,7 @@ test('shared failures - a message of another shape, and a counter that this node
     Array(257).fill({ counter: 'mqtt', key: 'k', count: 1 }),
   ];
   for (const message of wrong) expect(FailuresSchema.safeParse(message).success).toBe(false);
-  b.shared.heard([
+  b.shared.receive([
     { counter: 'of-tomorrow', key: 'k', count: 1 },
     { counter: 'mqtt', key: 'no source', count: 1 },
   ]);
@@ -224,7 +224,7 @@ test('shared failures - guesses at all nodes in one moment are as many as one no
   let checked = 0;
   let longestMs = 0;
   while (nowMs < from + 3_600_000) {
-    // Each node lets its guess pass before it hears of the others'.
+    // Each node lets its guess pass before it learns of the others'.
     for (const accounts of every) {
       const waitMs = accounts.waitMs('somebody', nowMs);
       longestMs = Math.max(longestMs, waitMs);

@@ -121,8 +121,8 @@ async function twoNodes(changes: Partial<StoredPerson> = {}) {
       return () => {};
     },
   };
-  const a: SharedFailures = new SharedFailures({ timers, send: (failures) => b.heard(failures) });
-  const b: SharedFailures = new SharedFailures({ timers, send: (failures) => a.heard(failures) });
+  const a: SharedFailures = new SharedFailures({ timers, send: (failures) => b.receive(failures) });
+  const b: SharedFailures = new SharedFailures({ timers, send: (failures) => a.receive(failures) });
   open.signedIn.close();
   const first = await scene(changes, a, at);
   open = await scene(changes, b, at);

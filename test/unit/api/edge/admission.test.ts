@@ -41,10 +41,10 @@ describe('wrong keys', () => {
 
   test('api - wrong keys that other nodes of a cluster refused count too, and a right one is always let in', async () => {
     const passedOn: [string, number][] = [];
-    let hear: ReturnType<Counter> = () => {};
+    let receive: ReturnType<Counter> = () => {};
     const counters = {
       counter(_name: string, apply: ReturnType<Counter>): ReturnType<Counter> {
-        hear = apply;
+        receive = apply;
         return (key, count) => void passedOn.push([key, count]);
       },
     };
@@ -53,11 +53,11 @@ describe('wrong keys', () => {
       { edge: { wrongKeys: { perSecond: 0.1, burst: 3 } } },
       { clock: { now: () => nowMs }, counters },
     );
-    hear('127.0.0.1', 2);
+    receive('127.0.0.1', 2);
     expect(await statuses(3, '/api/v1/devices', 'wrong')).toEqual([401, 429, 429]);
     expect(passedOn).toEqual([['127.0.0.1', 1]]);
     expect(await statusOf('/api/v1/devices', ADMIN)).toBe(200);
-    hear('127.0.0.1', 1_000);
+    receive('127.0.0.1', 1_000);
     expect(await statusOf('/api/v1/devices', ADMIN)).toBe(200);
     // However many they say, an address waits for five.
     nowMs += 50_000;
