@@ -28,6 +28,7 @@ import type {
   ReplayRequest,
   TextOf,
 } from '../ingest/index.ts';
+import type { Counters } from '../limits/index.ts';
 import type {
   DeliveryDetail,
   EmailSettings,
@@ -123,6 +124,8 @@ export interface ApiDeps {
   readonly clock: Clock;
   /** Counts what is refused. */
   readonly refusals: Refusals;
+  /** Counts wrong keys together with the other nodes of a cluster. */
+  readonly counters: Counters;
   /** Called with each response that has left. */
   responded(response: Responded): void;
   city(): City;

@@ -176,7 +176,7 @@ function serverOf(
   deps: ApiDeps,
   { options, connections, cookies }: Edge,
 ): { readonly app: App; readonly routes: Routes } {
-  const { log, keys, people, clock, refusals, city } = deps;
+  const { log, keys, people, clock, refusals, counters, city } = deps;
   const { timeouts, proxies, https } = options;
   const server = Fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -207,7 +207,7 @@ function serverOf(
   respondWithProblems(server, routes);
   const sharing = () => city().publication.shared;
   const { signIn } = people;
-  protect(server, { clock, keys, signIn, cookies, sharing, connections, refusals }, options);
+  protect(server, { clock, keys, signIn, cookies, sharing, connections, refusals, counters }, options);
   followResponses(server, deps.responded);
   server.addHook('onSend', async (_request, reply) => {
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');

@@ -25,6 +25,7 @@ import {
   type createReplays,
   createTextReader,
 } from '../ingest/index.ts';
+import type { Counters } from '../limits/index.ts';
 import type { Sealer } from '../notify/index.ts';
 import { createDeviceService, createKeyService, Draws, type KeyUses, type RegistryReader } from '../registry/index.ts';
 import { type Backtest, createAlertReader, createSuggest, createTrial, type RuleRepository } from '../rules/index.ts';
@@ -68,6 +69,7 @@ export interface ApiParts {
   readonly keyUses: Pick<KeyUses, 'used'>;
   readonly actions: Pick<ActionLog, 'submit' | 'note' | 'onWaited'>;
   readonly sealer: Sealer;
+  readonly counters: Counters;
   readonly citizens: ApiDeps['citizens'];
   readonly people: ApiDeps['people'];
   readonly oidc: ApiDeps['oidc'];
@@ -107,6 +109,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     log,
     clock,
     refusals,
+    counters: parts.counters,
     responded: metrics.responded,
     metrics: metrics.text,
     city: () => city.current().city,

@@ -24,6 +24,7 @@ import {
   newestCity,
 } from '../ingest/index.ts';
 import { JournalReader } from '../journal/index.ts';
+import { COUNTED_HERE, type Counters, SharedFailures } from '../limits/index.ts';
 import { createSealer, readKeyFile, type Sealer } from '../notify/index.ts';
 import packaged from '../package.json' with { type: 'json' };
 import { ADMIN, createKeyUses, hashSecret, newSecret, type RegistryReader } from '../registry/index.ts';
@@ -348,7 +349,8 @@ class Process implements Lamppost {
         .catch((error: unknown) => log.warn({ err: error }, 'an event of logins is lost'));
     };
     const once = (await this.#member?.openOnce()) ?? null;
-    const openedBy = { dir: config.data, state, clock, once, actions, sealer, onFailing };
+    const counters = await this.#countersWith(threads);
+    const openedBy = { dir: config.data, state, clock, once, actions, sealer, onFailing, counters };
     const startPeople = () => openPeople(openedBy, config.people);
     const people = await steps.do('people', startPeople, close);
     if (admin === null && !people.hasAdmin()) requireAdmin(threads.registry);
@@ -372,6 +374,7 @@ class Process implements Lamppost {
         actions,
         keyUses,
         sealer,
+        counters,
         decidedToMs,
       },
       aside: this.#aside,
@@ -448,6 +451,27 @@ class Process implements Lamppost {
     if (this.#member === null) return null;
     const sealer = createSealer(this.#config.secretsKey!, 'lamppost citizens');
     return { ...(await this.#member.openCitizens()), sealer, duties: this.#member.duties };
+  }
+
+  /** Counts failed logins of this thread and of the broker together with the other nodes. */
+  async #countersWith({ broker, onFailures }: Threads): Promise<Counters> {
+    const member = this.#member;
+    if (member === null) return COUNTED_HERE;
+    const open = () => {
+      const cluster = member.openFailures((failures) => {
+        shared.receive(failures);
+        // A broker that has ended counts nothing.
+        broker.failed(failures).catch(() => {});
+      });
+      const shared = new SharedFailures({ timers: systemTimers, send: cluster.send });
+      onFailures(cluster.send);
+      return { shared, cluster };
+    };
+    const { shared } = await this.#steps.do('failed logins', open, ({ shared, cluster }) => {
+      shared.stop();
+      cluster.stop();
+    });
+    return shared;
   }
 
   #backupsOf(threads: Threads, city: CityInForce): Backups {

@@ -8,12 +8,14 @@ import {
   createLeases,
   createNodes,
   electAnother,
+  type FailuresOfCluster,
   identityOf,
   type Leases,
   type NodeIdentity,
   type NodeReport,
   type Nodes,
   type OnceKeys,
+  openFailures,
   openOnceKeys,
   openSharedKeys,
   openSharedObjects,
@@ -24,6 +26,7 @@ import {
 } from '../cluster/index.ts';
 import { type Clock, DUTIES, type Duties, type Duty, isoOf, LamppostError, monotonicClock } from '../domain/index.ts';
 import { isSameBlock } from '../journal/index.ts';
+import type { CountedFailures } from '../limits/index.ts';
 import packaged from '../package.json' with { type: 'json' };
 import { type ChecksumReport, compareMarks, whyToStop } from '../rules/index.ts';
 import { SECRETS_KEY_FILE } from './backup.ts';
@@ -160,6 +163,12 @@ export class Membership {
   /** Opens what counts once among the nodes. Throws `log-away`. */
   openOnce(): Promise<OnceKeys> {
     return openOnceKeys(this.#connection, this.#options.settings);
+  }
+
+  /** Begins to listen to what the other nodes say of failed logins. */
+  openFailures(onReceived: (failures: CountedFailures) => void): FailuresOfCluster {
+    const of = { connection: this.#connection, settings: this.#options.settings, identity: this.#identity };
+    return openFailures({ ...of, onReceived });
   }
 
   /** Opens what the nodes share of citizens. Throws `log-away`. */

@@ -5,7 +5,7 @@ import type { ActionLog } from '../actions/index.ts';
 import type { ApiDeps } from '../api/index.ts';
 import type { OnceKeys } from '../cluster/index.ts';
 import { actorOf, type Clock, type LoginsFailing, personPrincipal, SIGN_IN, systemTimers } from '../domain/index.ts';
-import { Logins } from '../limits/index.ts';
+import { type Counters, Logins } from '../limits/index.ts';
 import type { Sealer } from '../notify/index.ts';
 import {
   type Attempt,
@@ -34,24 +34,29 @@ interface Parts {
   readonly sealer: Sealer;
   /** Appends the event of logins that fail again and again. */
   readonly onFailing: (failing: LoginsFailing) => void;
+  /** Counts what is refused together with the other nodes of a cluster. */
+  readonly counters: Counters;
 }
 
 /** Opens the file of who is signed in and returns the services of people. Throws `disk`, `too-new`. */
 export function openPeople(
-  { dir, state, clock, once, actions, sealer, onFailing }: Parts,
+  { dir, state, clock, once, actions, sealer, onFailing, counters }: Parts,
   { idleMs }: { readonly idleMs: number },
 ): Pick<PeopleReader, 'count' | 'hasAdmin'> & { readonly deps: ApiDeps['people']; readonly close: () => void } {
   const people = createPeopleReader(state);
   const passwords = createPasswords();
   const signedIn = new SignedIn(clock, { path: join(dir, SIGNED_IN), idleMs }).open();
   const oneTime = once === null ? oneTimeHere(signedIn) : oneTimeOf(once, clock);
-  const logins = new Logins({ clock, timers: systemTimers, newId: randomUUID, onFailing });
+  const logins = new Logins({
+    ...{ clock, timers: systemTimers, newId: randomUUID, onFailing },
+    counter: (apply) => counters.counter('people', apply),
+  });
 
   const actorIn = ({ person, refused }: Attempt) =>
     person === null || refused !== null ? SIGN_IN : actorOf(personPrincipal(person, ''));
 
   const signIn = createSignIn({
-    ...{ people, passwords, signedIn, oneTime, logins, clock },
+    ...{ people, passwords, signedIn, oneTime, logins, counters, clock },
     open: (sealed) => sealer.open(sealed),
     async note(attempt, { source }) {
       const { how, person, refused } = attempt;

@@ -63,7 +63,10 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   const admission = createAdmission(sink, refusedMessage, () => declared);
   const turnedAway = (source: string, why: MqttReason) => refusals.turnedAway(source, why);
   const door = new FrontDoor({ ...deps, refused: turnedAway }, { ...options, loginTimeoutMs: CONNECT_TIMEOUT_MS });
-  const logins = new Logins({ ...deps, newId: randomUUID, onFailing: deps.publishFailing });
+  const logins = new Logins({
+    ...{ ...deps, newId: randomUUID, onFailing: deps.publishFailing },
+    counter: (apply) => deps.counters.counter('mqtt', apply),
+  });
   const ways = createDirectWays(admission);
   const wills = new DelayedWills(deps.timers);
   const arrivals = new Arrivals(deps.commands, deps.timers);

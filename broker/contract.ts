@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Clock, LoginsFailing, MessageSink, SessionDrop, Timers } from '../domain/index.ts';
+import type { Counters } from '../limits/index.ts';
 import type { CredentialChange } from '../registry/index.ts';
 import type { DeclaredNames, Departments } from './access.ts';
 import type { AccountLimits, ClientRecord } from './accounts.ts';
@@ -42,6 +43,8 @@ export interface BrokerDeps {
   readonly publishDrops: (drops: readonly SessionDrop[]) => Promise<void>;
   /** Publishes that the logins of a source fail again and again, as an event. */
   readonly publishFailing: (failing: LoginsFailing) => void;
+  /** Counts refused logins together with the other nodes of a cluster. */
+  readonly counters: Counters;
   /** Commands to devices. */
   readonly commands: DeviceCommands;
   /** The log that this node shares with others, where kept sessions and presence are records; absent: it is alone. */

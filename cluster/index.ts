@@ -1,4 +1,5 @@
 export { connectTo } from './connection.ts';
+export { type FailuresOfCluster, openFailures } from './failures.ts';
 export { IDENTITY_FILE, identityOf, type NodeIdentity } from './identity.ts';
 export {
   type ClusterFinding,

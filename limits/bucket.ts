@@ -29,11 +29,12 @@ export class TokenBucket {
 
   /**
    * Takes an amount that was used already; returns the level. It may fall below zero, so that the holder waits
-   * afterwards.
+   * afterwards, but by this not below `least`.
    */
-  charge(amount: number, nowMs: number): number {
+  charge(amount: number, nowMs: number, least = Number.NEGATIVE_INFINITY): number {
     this.#refill(nowMs);
-    this.#tokens -= amount;
+    const level = this.#tokens - amount;
+    this.#tokens = level < least ? Math.min(this.#tokens, least) : level;
     return this.#tokens;
   }
 

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Clock, LoginsFailing, Timers } from '../domain/index.ts';
 import { TokenBucket } from './bucket.ts';
+import type { Counter } from './shared-failures.ts';
 
 /** A refused login. */
 export interface RefusedLogin {
@@ -17,6 +18,8 @@ interface LoginsDeps {
   readonly newId: () => string;
   /** Called where the logins of one address fail again and again, at most once an hour for each name. */
   readonly onFailing: (failing: LoginsFailing) => void;
+  /** Counts together with the other nodes of a cluster. */
+  readonly counter: Counter;
 }
 
 /** The failures of a source, or of a name from a source. */
@@ -49,7 +52,8 @@ const MOST_SOURCES = 10_000;
 /**
  * Slows down those whose logins fail, and nobody else. The secret is checked first: a right one is accepted at once,
  * whatever others did with the name or from the address. A wrong one is responded to later and later, by its name and
- * source; many names from one source count for the source.
+ * source; many names from one source count for the source. What other nodes refused counts as if it had been refused
+ * here, but nobody gets a response or an event for it.
  */
 export class Logins {
   readonly #deps: LoginsDeps;
@@ -59,9 +63,11 @@ export class Logins {
   /** Cancels each delayed response. */
   readonly #cancels = new Set<() => void>();
   readonly #reports = new TokenBucket(REPORTS);
+  readonly #passOn: ReturnType<Counter>;
 
   constructor(deps: LoginsDeps) {
     this.#deps = deps;
+    this.#passOn = deps.counter((key, count) => this.#received(key, count));
   }
 
   /**
@@ -70,8 +76,10 @@ export class Logins {
    */
   refused(login: RefusedLogin, respond: () => void, close: () => void): void {
     const nowMs = this.#deps.clock.now();
-    const pair = countIn(this.#pairs, pairOf(login.source, login.user), nowMs);
-    const source = countIn(this.#sources, login.source, nowMs);
+    const key = pairOf(login.source, login.user);
+    const pair = countIn(this.#pairs, key, 1, nowMs);
+    const source = countIn(this.#sources, login.source, 1, nowMs);
+    this.#passOn(key, 1);
     this.#report(login, pair, source);
     const delayMs = Math.max(
       delayOf(pair.count - FREE),
@@ -84,14 +92,28 @@ export class Logins {
   /** Forgets the failures of a name from a source, whose right secret has come; not that there was an event. */
   succeeded(source: string, user: string): void {
     if (this.#pairs.size === 0) return;
-    const pair = this.#pairs.get(pairOf(source, user));
-    if (pair !== undefined) pair.count = 0;
+    const key = pairOf(source, user);
+    const pair = this.#pairs.get(key);
+    if (pair === undefined || pair.count === 0) return;
+    pair.count = 0;
+    this.#passOn(key, 0);
   }
 
   /** Forgets the delayed responses, whose connections end. */
   stop(): void {
     for (const cancel of this.#cancels) cancel();
     this.#cancels.clear();
+  }
+
+  #received(key: string, count: number): void {
+    const nowMs = this.#deps.clock.now();
+    if (count === 0) {
+      const pair = this.#pairs.get(key);
+      if (pair !== undefined) pair.count = 0;
+      return;
+    }
+    countIn(this.#pairs, key, count, nowMs);
+    countIn(this.#sources, key.slice(0, key.lastIndexOf(' ')), count, nowMs);
   }
 
   #hold(source: string, delayMs: number, respond: () => void, close: () => void): void {
@@ -124,15 +146,15 @@ export class Logins {
   }
 }
 
-/** Adds a failure; the entry that was used longest ago is forgotten where there are too many. */
-function countIn(entries: Map<string, Failures>, key: string, nowMs: number): Failures {
+/** Adds failures; the entry that was used longest ago is forgotten where there are too many. */
+function countIn(entries: Map<string, Failures>, key: string, count: number, nowMs: number): Failures {
   const before = entries.get(key);
   entries.delete(key);
   const isOver = before !== undefined && nowMs - before.toMs >= WINDOW_MS;
   const reportedMs = before?.reportedMs ?? Number.NEGATIVE_INFINITY;
   const entry = before === undefined || isOver ? { count: 0, fromMs: nowMs, toMs: nowMs, reportedMs } : before;
   if (entry.count === 0) entry.fromMs = nowMs;
-  entry.count++;
+  entry.count += count;
   entry.toMs = nowMs;
   entries.set(key, entry);
   if (entries.size > MOST_SOURCES) entries.delete(entries.keys().next().value!);

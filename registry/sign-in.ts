@@ -7,7 +7,14 @@ import {
   type PersonRefusal,
   personPrincipal,
 } from '../domain/index.ts';
-import { createAccounts, type Logins, TokenBucket } from '../limits/index.ts';
+import {
+  type Counters,
+  countedTogether,
+  createAccounts,
+  type Logins,
+  type Rate,
+  TokenBucket,
+} from '../limits/index.ts';
 import type { OneTime } from './one-time.ts';
 import type { Passwords } from './passwords.ts';
 import type { PeopleReader, StoredPerson } from './people.ts';
@@ -44,6 +51,8 @@ interface Parts {
   readonly signedIn: SignedIn;
   readonly oneTime: Pick<OneTime, 'useLink' | 'useCode'>;
   readonly logins: Pick<Logins, 'refused' | 'succeeded'>;
+  /** Counts wrong passwords and codes together with the other nodes of a cluster. */
+  readonly counters: Counters;
   readonly clock: Clock;
   /** Opens the sealed secret of an authenticator. Throws `invalid` where it was sealed with another key. */
   readonly open: (sealed: string) => string;
@@ -81,10 +90,13 @@ export interface SignIn {
 }
 
 /** Returns the sign-in. */
-export function createSignIn({ people, passwords, signedIn, oneTime, logins, clock, open, note }: Parts): SignIn {
-  const wrong = createAccounts(WRONG);
-  const wrongOfSource = createAccounts(WRONG_OF_SOURCE);
-  const wrongCodes = createAccounts(WRONG_CODES);
+export function createSignIn(parts: Parts): SignIn {
+  const { people, passwords, signedIn, oneTime, logins, clock, open, note } = parts;
+  const together = (name: string, rate: Rate) =>
+    countedTogether(createAccounts(rate), (apply) => parts.counters.counter(name, apply), clock);
+  const wrong = together('password', WRONG);
+  const wrongOfSource = together('password-of-source', WRONG_OF_SOURCE);
+  const wrongCodes = together('code', WRONG_CODES);
   const noted = createAccounts(NOTED);
   const notedOfAll = new TokenBucket(NOTED_OF_ALL);
 

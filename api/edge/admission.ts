@@ -13,7 +13,7 @@ import {
   reachOf,
   type Sharing,
 } from '../../domain/index.ts';
-import { type Accounts, createAccounts, type Rate } from '../../limits/index.ts';
+import { type Accounts, type Counters, countedTogether, createAccounts, type Rate } from '../../limits/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { problem } from '../problem.ts';
 import type { Connections } from './connections.ts';
@@ -71,6 +71,8 @@ interface Parts extends Pick<EdgeOptions, 'requests' | 'strangers' | 'wrongKeys'
   readonly cookies: Cookies;
   readonly connections: Connections;
   readonly refusals: Refusals;
+  /** Counts wrong keys together with the other nodes of a cluster. */
+  readonly counters: Counters;
 }
 
 /**
@@ -153,10 +155,10 @@ const timesOf = ({ perSecond, burst }: Rate, times: number): Rate => ({
   burst: burst * times,
 });
 
-function createAdmission({ clock, connections, refusals, requests, wrongKeys }: Parts): Admission {
+function createAdmission({ clock, connections, refusals, requests, wrongKeys, counters }: Parts): Admission {
   const usual = requests && knownAt(requests);
   const ofAdmins = requests && knownAt(timesOf(requests, ADMIN_TIMES));
-  const wrong = createAccounts(wrongKeys);
+  const wrong = countedTogether(createAccounts(wrongKeys), (apply) => counters.counter('key', apply), clock);
   return {
     known(who, request, reply) {
       request.holder = who;

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { Clock, Sharing } from '../../domain/index.ts';
-import { sourceOf } from '../../limits/index.ts';
+import { type Counters, sourceOf } from '../../limits/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { admit } from './admission.ts';
 import { boundBodies } from './bodies.ts';
@@ -37,6 +37,8 @@ interface Parts {
   readonly cookies: Cookies;
   readonly connections: Connections;
   readonly refusals: Refusals;
+  /** See `ApiDeps`. */
+  readonly counters: Counters;
 }
 
 /**

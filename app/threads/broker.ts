@@ -13,6 +13,7 @@ import {
 } from '../../domain/index.ts';
 import { createCommandQueue, createMqttOutbox } from '../../events/index.ts';
 import { createJournalAppender } from '../../journal/index.ts';
+import { COUNTED_HERE, type CountedFailures, SharedFailures } from '../../limits/index.ts';
 import type { Credential, CredentialChange } from '../../registry/index.ts';
 import type { Notices } from './journal.ts';
 import { collectAfterStart } from './memory.ts';
@@ -81,6 +82,11 @@ const shared =
         followed: (seq) => parentPort!.postMessage({ event: 'followed', seq }),
         onMore: () => broker.recorded(),
       });
+/** The main thread passes them on to the other nodes. */
+const failures =
+  data.node === null
+    ? null
+    : new SharedFailures({ timers, send: (failures) => parentPort!.postMessage({ event: 'failures', failures }) });
 // Sessions and limits count time that passed, whatever the wall clock is set to.
 const broker = createBroker(
   {
@@ -95,6 +101,7 @@ const broker = createBroker(
     publishFailing,
     commands,
     records: shared?.records ?? null,
+    counters: failures ?? COUNTED_HERE,
   },
   data.options,
 );
@@ -126,6 +133,8 @@ const functions = {
   departments: (departments: Departments) => broker.departments(departments),
   declared: (declared: DeclaredNames) => broker.declared(declared),
   renew: (certificate: Parameters<typeof broker.renew>[0]) => broker.renew(certificate),
+  /** Counts what was refused at another node. */
+  failed: (counted: CountedFailures) => failures?.receive(counted),
   record: (id: string) => broker.record(id),
   throttled: (most: number) => broker.throttled(most),
   counts: () => ({ ...broker.counts(), pendingBytes: sink.pendingBytes(), acknowledged: sink.acknowledged() }),
@@ -134,6 +143,7 @@ const functions = {
     await sink.drained();
     await broker.stop();
     sink.stop();
+    failures?.stop();
     state.close();
     shared?.close();
     data.engine.close();

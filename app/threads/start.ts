@@ -13,6 +13,7 @@ import {
   type SharedClock,
   systemTimers,
 } from '../../domain/index.ts';
+import type { CountedFailures } from '../../limits/index.ts';
 import type { Subscriptions, Webhooks } from '../../notify/index.ts';
 import {
   ADMIN,
@@ -57,6 +58,8 @@ export interface Threads {
   onAppended(listener: () => void): () => void;
   /** Calls the listener with what the engine decides about actions, once it is on disk. */
   onDecided(listener: (decided: Decided) => void): void;
+  /** Calls the listener with what the broker refused, for the other nodes of a cluster. */
+  onFailures(listener: (failures: CountedFailures) => void): void;
   /** Calls the listener with each city that a block of the log brings. */
   onCity(listener: (seq: number, control: CityControl) => void): void;
   /** The block that the city of the start is of, or a later one that brought no other. */
@@ -183,6 +186,7 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   const engine = await thread('engine', () => beginEngine(parts, journalled));
   const appended = new Set<() => void>();
   const decided = new Set<(decided: Decided) => void>();
+  const failed = new Set<(failures: CountedFailures) => void>();
   const cities = new Set<(seq: number, control: CityControl) => void>();
   /** Cities that came before anybody listened. */
   const early: [seq: number, control: CityControl][] = [];
@@ -234,8 +238,9 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   following.startedWith(registry.version());
   const broker = await thread('broker', () => beginBroker(parts, first, credentials));
 
-  broker.worker.on('message', (message: { event?: string; seq?: number }) => {
+  broker.worker.on('message', (message: { event?: string; seq?: number; failures?: CountedFailures }) => {
     if (message.event === 'followed') release({ broker: message.seq! });
+    if (message.event === 'failures') for (const listener of failed) listener(message.failures!);
   });
   // Returns once the broker has opened its sessions.
   await timed(log, 'broker opens', () => broker.call.counts());
@@ -302,6 +307,7 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
       return () => appended.delete(listener);
     },
     onDecided: (listener) => void decided.add(listener),
+    onFailures: (listener) => void failed.add(listener),
     onCity(listener) {
       cities.add(listener);
       for (const [seq, control] of early.splice(0)) listener(seq, control);

@@ -57,6 +57,7 @@ import {
   tryFormat,
 } from '../../../ingest/index.ts';
 import { JournalReader, JournalStore } from '../../../journal/index.ts';
+import { COUNTED_HERE, type Counters } from '../../../limits/index.ts';
 import {
   createDefinitionReader,
   createIncidentReader,
@@ -114,6 +115,8 @@ interface Replaced {
   /** The gateway for SMS. */
   readonly sms?: { readonly url: string; readonly secret: string };
   readonly queryLimits?: QueryLimits;
+  /** What it counts together with other nodes. */
+  readonly counters?: Counters;
   /** Files of the city folder, instead of the usual ones. */
   readonly files?: Readonly<Record<string, unknown>>;
 }
@@ -130,6 +133,7 @@ export async function openApi(
     smtp,
     sms,
     queryLimits = QUERY_LIMITS,
+    counters = COUNTED_HERE,
   }: Replaced = {},
 ) {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-api-'));
@@ -236,7 +240,8 @@ export async function openApi(
   );
   const failing: LoginsFailing[] = [];
   const onFailing = (event: LoginsFailing) => void failing.push(event);
-  const people = openPeople({ dir, state: reading, clock, once: null, actions, sealer, onFailing }, { idleMs: DAY_MS });
+  const openedBy = { dir, state: reading, clock, once: null, actions, sealer, onFailing, counters };
+  const people = openPeople(openedBy, { idleMs: DAY_MS });
   const quarantine = createQuarantineReader(reading);
   const status = async () => ({ history: Number.MAX_SAFE_INTEGER, replayed: { settled: 0, refusedAgain: 0 } });
   const append = async (control: Parameters<Parameters<typeof createReplays>[0]['append']>[0]) => {
@@ -362,6 +367,7 @@ export async function openApi(
     log,
     clock,
     refusals,
+    counters,
     responded: (response) => void responded.push(response),
     city: shown ?? (() => city!),
     rules: {

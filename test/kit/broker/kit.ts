@@ -27,6 +27,7 @@ import {
   SHARED,
   systemTimers,
 } from '../../../domain/index.ts';
+import { COUNTED_HERE } from '../../../limits/index.ts';
 import { type Credential, hashSecret, type Identity } from '../../../registry/index.ts';
 import { until } from '../wait.ts';
 import { MemoryOutbox } from './outbox.ts';
@@ -181,6 +182,7 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
       ...downlinks,
     },
     records: setting.records ?? null,
+    counters: COUNTED_HERE,
   };
   const sessions = { path: join(dir, 'sessions.sqlite'), limits: { ...SESSION_LIMITS, ...limits }, upkeepMs: 5 };
   const broker = createBroker(deps, {

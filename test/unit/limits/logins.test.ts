@@ -24,7 +24,7 @@ beforeEach(() => {
     };
   };
   let id = 0;
-  const deps = { clock: { now: () => nowMs }, timers: { after }, newId: () => `e${++id}` };
+  const deps = { clock: { now: () => nowMs }, timers: { after }, newId: () => `e${++id}`, counter: () => () => {} };
   logins = new Logins({ ...deps, onFailing: (event) => events.push(event) });
 });
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DAY_MS } from '../../../domain/index.ts';
+import { COUNTED_HERE, type Counters, SharedFailures } from '../../../limits/index.ts';
 import {
   type Attempt,
   createPasswords,
@@ -15,8 +16,10 @@ const PASSWORD = 'a lantern in the harbour';
 const SECRET = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
 const passwords = createPasswords({ cost: { N: 16, r: 8, p: 1 } });
 
-async function scene(changes: Partial<StoredPerson> = {}) {
-  const clock = { ms: 1_000 * DAY_MS, now: () => clock.ms };
+const START = { ms: 1_000 * DAY_MS };
+
+async function scene(changes: Partial<StoredPerson> = {}, counters: Counters = COUNTED_HERE, at = { ...START }) {
+  const clock = Object.assign(at, { now: () => at.ms });
   const mei: StoredPerson = {
     ...{ id: 'p-1-0', version: 1, name: 'Mei', email: 'mei@city.example', language: 'en' },
     ...{ roles: [{ role: 'viewer', department: null }], totp: null, issuer: null, subject: null, stamp: 1 },
@@ -49,6 +52,7 @@ async function scene(changes: Partial<StoredPerson> = {}) {
     signedIn,
     oneTime: oneTimeHere(signedIn),
     logins,
+    counters,
     clock,
     note,
     open: (secret) => secret,
@@ -105,6 +109,47 @@ test('sign-in - codes are guessed slowly from however many addresses, by whoever
   await expect(login(PASSWORD, 'b', totpCode(SECRET, step))).rejects.toMatchObject({ code: 'limit' });
   clock.ms += 300_000;
   expect(await login(PASSWORD, 'b', totpCode(SECRET, step + 10))).toMatch(/^[\w-]{43}$/);
+});
+
+/** Two nodes of a cluster: what one sends reaches the other at once. */
+async function twoNodes(changes: Partial<StoredPerson> = {}) {
+  const at = { ...START };
+  const timers = {
+    after(ms: number, run: () => void) {
+      if (ms === 0) queueMicrotask(run);
+      else queueMicrotask(() => queueMicrotask(run));
+      return () => {};
+    },
+  };
+  const a: SharedFailures = new SharedFailures({ timers, send: (failures) => b.receive(failures) });
+  const b: SharedFailures = new SharedFailures({ timers, send: (failures) => a.receive(failures) });
+  open.signedIn.close();
+  const first = await scene(changes, a, at);
+  open = await scene(changes, b, at);
+  first.signedIn.close();
+  return [first.login, open.login, at] as const;
+}
+
+test('sign-in - wrong passwords at one node of a cluster count at the others, for the same name and address only', async () => {
+  const [atFirst, atSecond, at] = await twoNodes();
+  for (let i = 0; i < 4; i++) await expect(atFirst('wrong', 'a')).rejects.toMatchObject({ code: 'forbidden' });
+  expect(await atSecond(PASSWORD, 'a')).toMatch(/^[\w-]{43}$/);
+  await expect(atSecond('wrong', 'a')).rejects.toMatchObject({ code: 'forbidden' });
+  await expect(atSecond('wrong', 'a')).rejects.toMatchObject({ code: 'limit' });
+  await expect(atFirst('wrong', 'a')).rejects.toMatchObject({ code: 'limit' });
+  expect(await atSecond(PASSWORD, 'b')).toMatch(/^[\w-]{43}$/);
+  at.ms += 20_000;
+  expect(await atSecond(PASSWORD, 'a')).toMatch(/^[\w-]{43}$/);
+});
+
+test('sign-in - codes that were guessed at one node of a cluster count at the others, from whatever address', async () => {
+  const [atFirst, atSecond, at] = await twoNodes({ totp: SECRET });
+  const step = Math.floor(at.ms / 30_000);
+  for (let i = 0; i < 10; i++)
+    await expect(atFirst(PASSWORD, `a${i}`, '000000')).rejects.toMatchObject({ reason: 'wrong-code' });
+  await expect(atSecond(PASSWORD, 'b', '000000')).rejects.toMatchObject({ code: 'limit' });
+  at.ms += 300_000;
+  expect(await atSecond(PASSWORD, 'b', totpCode(SECRET, step + 10))).toMatch(/^[\w-]{43}$/);
 });
 
 test('sign-in - a session is over once its person changes in what ends sessions', async () => {

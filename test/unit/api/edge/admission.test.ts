@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import type { EdgeOptions } from '../../../../api/index.ts';
-import { createTrustedProxies } from '../../../../limits/index.ts';
+import { type Counter, createTrustedProxies } from '../../../../limits/index.ts';
 import { ADMIN, openApi, type TestApi } from '../../../kit/api/kit.ts';
 import { rawClient } from '../../../kit/api/raw.ts';
 
@@ -37,6 +37,31 @@ describe('wrong keys', () => {
     nowMs += 10_000;
     expect(await statuses(2, '/api/v1/devices', 'wrong')).toEqual([401, 429]);
     expect(api.deps.refusals.counts()).toMatchObject({ 'wrong-key': 8, 'wrong-keys-limit': 4 });
+  });
+
+  test('api - wrong keys that other nodes of a cluster refused count too, and a right one is always let in', async () => {
+    const passedOn: [string, number][] = [];
+    let receive: ReturnType<Counter> = () => {};
+    const counters = {
+      counter(_name: string, apply: ReturnType<Counter>): ReturnType<Counter> {
+        receive = apply;
+        return (key, count) => void passedOn.push([key, count]);
+      },
+    };
+    nowMs = T0;
+    api = await openApi(
+      { edge: { wrongKeys: { perSecond: 0.1, burst: 3 } } },
+      { clock: { now: () => nowMs }, counters },
+    );
+    receive('127.0.0.1', 2);
+    expect(await statuses(3, '/api/v1/devices', 'wrong')).toEqual([401, 429, 429]);
+    expect(passedOn).toEqual([['127.0.0.1', 1]]);
+    expect(await statusOf('/api/v1/devices', ADMIN)).toBe(200);
+    receive('127.0.0.1', 1_000);
+    expect(await statusOf('/api/v1/devices', ADMIN)).toBe(200);
+    // However many they say, an address waits for five.
+    nowMs += 50_000;
+    expect(await statuses(2, '/api/v1/devices', 'wrong')).toEqual([401, 429]);
   });
 
   test('ingest - wrong secrets count too, and the right secret of the device is let in', async () => {
