@@ -102,9 +102,11 @@ function open() {
     ['lamp-3', 'decade'],
     ['70b3d57ed0001234', 'valve'],
   ]);
+  const devEuis = new Map<string, string>();
   const writer = new CommandWriter({
     db,
     profileOf: (device) => profiles.get(device) ?? null,
+    devEuiOf: (device) => devEuis.get(device),
     city: () => ({ profiles: PROFILES, services: SERVICES }),
     onCommand: (command) => void commands.push(command),
     onResent: (command) => void resent.push(command.id),
