@@ -49,7 +49,7 @@ export class Accounts {
     const hardware = by === 'hardware' ? name : null;
     const line = hardware === null ? this.#context.line(name) : this.#context.lineOfHardware(name, seq);
     const device = line?.id ?? name;
-    const isNamed = by !== 'sender' || this.#isOwnHardware(name, seq);
+    const isNamed = by !== 'sender' || (line !== undefined && isOwnHardware(line, seq));
     const holder = line === undefined ? identity : device;
     const declared = format !== null && city?.formats.named(format.name) != null ? format.name : null;
     const route = {
@@ -113,15 +113,19 @@ export class Accounts {
 
   /** Whether a device that sends, or a gateway, speaks for hardware: its own, or that of a device under it. */
   speaksFor({ identity }: Pick<Route, 'identity'>, name: string, seq: number): boolean {
-    const device = this.#context.lineOfHardware(name, seq)?.id ?? name;
-    return device === identity || this.carries({ identity }, device, seq);
+    const line = this.#context.lineOfHardware(name, seq);
+    return line !== undefined && (line.id === identity || this.#isUnder(identity, line, seq));
   }
 
   /** Whether a device is registered under a gateway, which is still one by its profile. */
   carries({ identity }: Pick<Route, 'identity'>, device: string, seq: number): boolean {
-    const [line, gateway] = [this.#context.line(device), this.#context.line(identity)];
-    if (line === undefined || gateway === undefined) return false;
-    if (versionAt(line, seq)?.known?.gateway !== identity) return false;
+    const line = this.#context.line(device);
+    return line !== undefined && this.#isUnder(identity, line, seq);
+  }
+
+  #isUnder(identity: string, line: DeviceLine, seq: number): boolean {
+    const gateway = this.#context.line(identity);
+    if (gateway === undefined || versionAt(line, seq)?.known?.gateway !== identity) return false;
     const profile = versionAt(gateway, seq)?.known?.profile ?? '';
     return this.#context.cityAt(seq)?.city.profiles.get(profile)?.kind === 'gateway';
   }
@@ -135,16 +139,17 @@ export class Accounts {
     return version.known !== null || this.#context.lineOfHardware(identity, seq)?.id === identity;
   }
 
-  /** Whether the hardware of this name is that of the device with this id, or of none. */
-  #isOwnHardware(name: string, seq: number): boolean {
-    return (this.#context.lineOfHardware(name, seq)?.id ?? name) === name && this.#hardwareAt(name, seq) === name;
-  }
-
+  /** Returns the name of the hardware of a device. */
   #hardwareAt(id: string, seq: number): string {
     const line = this.#context.line(id);
     const known = line === undefined ? null : versionAt(line, seq)?.known;
     return known ? hardwareOf(known) : id;
   }
+}
+
+/** Whether the hardware that has the name of a device is that of this device only. */
+function isOwnHardware(line: DeviceLine, seq: number): boolean {
+  return line.belongings === null && versionAt(line, seq)?.known?.devEui === undefined;
 }
 
 /** What is sent in the name of a device without the right to is counted for who sent it. */
