@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Device, DeviceSaid, DevicesControl, ReplayItem } from '../../../domain/index.ts';
+import { createLedgerReader } from '../../../ingest/index.ts';
 import { JournalReader, JournalStore } from '../../../journal/index.ts';
 import { transact } from '../../../store/index.ts';
 import { cityControl, openIntake, openState, type Sent, testDir, write } from '../../kit/ingest/intake.ts';
@@ -186,6 +187,22 @@ test('hardware - what came before its record is replayed for the device, and wha
     ...[...unknown, `${NEWER} of ${NEWER}: unknown-device`, REPLACED, REPLACED],
     ...[OLD, OLD, REPLACED, REPLACED, 'quay'],
   ]);
+});
+
+test('hardware - what waits for the history counts for the device, by its id and by all hardware that it had', () => {
+  register(OLD);
+  register(OLD, { devEui: NEW });
+  outcomes();
+  const own = { identity: OLD, topic: `devices/${OLD}/readings`, payload: '{}', receivedAt: T0 };
+  send(uplink(OLD), uplink(NEW), stack(NEW), own, uplink(NEWER));
+  const db = openState(join(dir, 'state.sqlite'));
+  const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
+  const ledger = createLedgerReader(db, journal);
+  expect(ledger.read(OLD)!.messages).toMatchObject({ received: 4, pending: 4 });
+  expect(ledger.read(NEW)).toBeNull();
+  expect(ledger.read(NEWER)!.messages.pending).toBe(1);
+  journal.close();
+  db.close();
 });
 
 test('hardware - where its downlinks go is said anew with its first uplink, though the path is the same', () => {
