@@ -150,6 +150,8 @@ export function carryOut(command: Command, actor: Requester, place: Place, on: A
     const by = requesterId(actor);
     if (command.do === 'device.revoke') on.commands.revoked(command.device, { by, ...place });
     const value = carryOutRegistry(command, on.registry, by, at);
+    if (command.do === 'device.replace' && command.change.devEui !== undefined)
+      on.commands.replaced(command.device, place.atMs);
     return { value, changes: [], target: registryTargetOf(command, value) };
   }
   const { tickets } = on;

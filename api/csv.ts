@@ -45,6 +45,7 @@ export function auditCsv(entries: readonly AuditEntry[]): string {
 const DEVICE = [
   ...(['id', 'profile', 'district', 'name', 'lat', 'lon', 'tags', 'suspended', 'registeredAt', 'gateway'] as const),
   'asset',
+  'devEui',
 ];
 
 /** Devices as CSV with a header; tags are `name=value`, separated by semicolons. `device import` reads it. */
@@ -67,6 +68,7 @@ function deviceValues({ id, profile, district, name, location, tags = {}, ...mor
     registeredAt,
     more.gateway ?? null,
     more.asset ?? null,
+    more.devEui ?? null,
   ];
 }
 

@@ -17,7 +17,7 @@ export const BODY_EXAMPLES: Readonly<Record<string, unknown>> = {
   'post /api/v1/devices': DEVICE,
   'patch /api/v1/devices/{id}': { name: 'Bin at the ferry', tags: { street: 'Pier Road' } },
   'post /api/v1/devices/{id}/rotate': { overlap: '24h' },
-  'post /api/v1/devices/{id}/replace': { tags: { serial: 'B-2041' } },
+  'post /api/v1/devices/{id}/replace': { devEui: '70b3d57ed0041abd', tags: { serial: 'B-2041' } },
   'post /api/v1/devices/{id}/calibrations': { metric: 'fill', gain: 1, offset: -2.5, note: 'measured on site' },
   'post /api/v1/devices/{id}/recompute': { metric: 'fill', from: '2026-06-01T00:00:00Z', to: '2026-06-02T00:00:00Z' },
   'post /api/v1/devices/{id}/claim-code': { hours: 48 },

@@ -25,6 +25,7 @@ type Routed = Parameters<SwaggerTransform>[0];
 /** The actions that are refused where `If-Match` names another version than that of the one in the path. */
 const VERSIONED: ReadonlySet<string> = new Set([
   ...['devices', 'keys', 'users'].map((name) => `PATCH /api/v1/${name}/:id`),
+  'POST /api/v1/devices/:id/replace',
   ...['PUT', 'DELETE'].map((method) => `${method} /api/v1/rules/:id`),
   ...['PUT', 'PATCH'].map((method) => `${method} /api/v1/devices/:id/desired`),
   ...[':action', 'parts', 'run-command'].map((action) => `POST /api/v1/tickets/:id/${action}`),

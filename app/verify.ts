@@ -17,6 +17,7 @@ const NOT_FROM_JOURNAL: Readonly<Record<string, string>> = {
   seen_seed: 'random',
   context_cities: 'old versions go once no consumer needs them',
   context_devices: 'old versions go once no consumer needs them',
+  context_hardware: 'old versions go once no consumer needs them',
   context_past: 'old versions go once no consumer needs them',
   registry_key_use: 'when a key was used is no record',
   outbox_store: 'a restore gives another name, which is no record',

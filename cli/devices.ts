@@ -16,6 +16,7 @@ const ABOUT = {
 };
 const WITH = { ...SERVER, ...ABOUT };
 const ADD = { ...WITH, profile: needed(ABOUT.profile), district: needed(ABOUT.district) };
+const REPLACE = { ...WITH, 'dev-eui': text('EUI', 'the DevEUI of the new LoRaWAN hardware') };
 const OVERLAP = { ...SERVER, overlap: text('TIME', 'how long the old secret stays valid, such as 24h') };
 const LIST = { ...SERVER, profile: text('P', 'only of this profile'), district: text('D', 'only of this district') };
 const IMPORT = {
@@ -97,9 +98,12 @@ export const DEVICE: Group = {
     suspend: posting('suspend', 'refuses a device until it is resumed'),
     resume: posting('resume', 'lets a suspended device connect again'),
     replace: command({
-      ...{ about: 'puts other hardware in its place; prints the new secret once', args: '<id>', flags: WITH },
-      run: (given, environment) =>
-        requestAndPrint(given, environment, ['POST', at(given.args[0]!, '/replace'), aboutOf(given.flags)]),
+      ...{ about: 'puts other hardware in its place; prints the new secret once', args: '<id>', flags: REPLACE },
+      run: (given, environment) => {
+        const { 'dev-eui': devEui } = given.flags;
+        const body = { ...aboutOf(given.flags), devEui };
+        return requestAndPrint(given, environment, ['POST', at(given.args[0]!, '/replace'), body]);
+      },
     }),
     'claim-code': command({
       about: 'makes a code of one use that an installer trades for the secret',

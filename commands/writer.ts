@@ -57,6 +57,8 @@ interface Parts {
   readonly db: DatabaseSync;
   /** Returns the profile of a registered device, as it is at this place in the log; null where there is none. */
   readonly profileOf: (device: string) => string | null;
+  /** Returns the DevEUI of its hardware; undefined where that is its id. */
+  readonly devEuiOf: (device: string) => string | undefined;
   readonly city: () => Pick<City, 'profiles' | 'services'>;
   /** Called with every new version of a command, in order. */
   readonly onCommand: (command: DeviceCommand) => void;
@@ -181,6 +183,12 @@ export class CommandWriter {
     return after;
   }
 
+  /** Other LoRaWAN hardware has the place of a device: the downlinks to the one before end. */
+  replaced(device: string, atMs: number): void {
+    for (const open of this.#read.open(device))
+      if (open.downlink !== undefined) this.#move(open, 'cancelled', 'other hardware has its place', atMs);
+  }
+
   /** The device is revoked: nothing waits for it, and another one of its name begins anew. */
   revoked(device: string, at: AskedAt): void {
     for (const open of this.#read.open(device)) this.#move(open, 'cancelled', 'the device was revoked', at.atMs);
@@ -268,10 +276,13 @@ export class CommandWriter {
     { downlink }: CommandSpec,
   ): Downlink | null {
     if (downlink === null) return null;
-    const network = this.#sql.networkOf.get(device)?.network;
-    if (typeof network !== 'string') throw refusal('no-network-server', `device "${device}"`);
+    const said = this.#sql.networkOf.get(device)?.network;
+    const network = typeof said === 'string' ? (JSON.parse(said) as NetworkPath) : null;
+    // Where the hardware before was reached says nothing of this one.
+    if (network === null || network.devEui !== this.#parts.devEuiOf(device))
+      throw refusal('no-network-server', `device "${device}"`);
     try {
-      return downlinkOf(asked, downlink, JSON.parse(network) as NetworkPath);
+      return downlinkOf(asked, downlink, network);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       throw refusal('wrong-parameters', `${asked.command}: ${error.message}`);

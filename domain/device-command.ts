@@ -55,6 +55,8 @@ export interface NetworkPath {
   readonly path: string;
   /** The key in whose name its uplinks come. */
   readonly key: string;
+  /** The DevEUI of the hardware that sent the uplink, where it is not the id of the device. */
+  readonly devEui?: string;
 }
 
 /** A command that devices of a profile obey. */

@@ -1,4 +1,4 @@
-const TEXTS = ['id', 'profile', 'district', 'name', 'gateway', 'asset', 'secret', 'secretHash'] as const;
+const TEXTS = ['id', 'profile', 'district', 'name', 'gateway', 'asset', 'devEui', 'secret', 'secretHash'] as const;
 /** Columns of a CSV file of devices. An export has more, which are passed over. */
 export const DEVICE_COLUMNS = [...TEXTS, 'lat', 'lon', 'tags'] as const;
 const NEEDED = ['id', 'profile', 'district'] as const;

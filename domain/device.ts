@@ -8,6 +8,12 @@ export const DEVICE_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
 /** A place, WGS 84 degrees. */
 export const PlaceSchema = z.strictObject({ lat: z.number().min(-90).max(90), lon: z.number().min(-180).max(180) });
 
+/** A DevEUI, in lower-case hex. */
+export const DevEuiSchema = z
+  .string()
+  .regex(/^[0-9a-fA-F]{16}$/, 'a DevEUI has 16 hexadecimal digits')
+  .toLowerCase();
+
 const MOST_TAGS = 50;
 
 /** Tags by their name. */
@@ -29,8 +35,15 @@ export const DeviceSchema = z.strictObject({
   gateway: z.string().regex(DEVICE_ID, 'the id of a gateway').exactOptional(),
   /** The asset that it sits on or measures: an id of the city's assets. */
   asset: z.string().min(1).max(64).exactOptional(),
+  /** The DevEUI of its LoRaWAN hardware; absent: its id. */
+  devEui: DevEuiSchema.exactOptional(),
 });
 export type Device = ShapeOf<typeof DeviceSchema> & {
   /** In the order in which they were made: of several for one time the last one counts. Absent: none. */
   readonly calibrations?: readonly Calibration[];
 };
+
+/** Returns the name by which network servers and payloads know the hardware of a device: its DevEUI, or its id. */
+export function hardwareOf({ id, devEui }: Pick<Device, 'id' | 'devEui'>): string {
+  return devEui ?? id;
+}

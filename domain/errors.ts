@@ -8,6 +8,7 @@ export const REASONS = {
   'unknown-device': 'no device of this id is registered',
   'not-your-device': 'the sender may not publish for this device',
   'device-suspended': 'the device is suspended until somebody resumes it',
+  'hardware-replaced': 'other hardware has the place of the device that sent it',
   'unknown-profile': 'the city folder does not describe the profile of this device',
   'unknown-metric': 'the profile of this device does not measure this metric',
   'unknown-unit': 'no conversion is known for the unit of the value',
@@ -131,6 +132,7 @@ export type TicketRefusal = keyof typeof TICKET_REFUSALS;
 /** Why a change of a device or key is refused: for the registry what `REASONS` is for data. */
 export const REGISTRY_REFUSALS = {
   'id-taken': 'a device or key has this id',
+  'dev-eui-taken': 'the hardware with this DevEUI has the place of another device',
   'device-changed': 'the device has changed since the version that was asked for',
   'key-changed': 'the key has changed since the version that was asked for',
   'key-ended': 'the key was revoked, or has expired',

@@ -63,7 +63,15 @@ export {
   type TimeField,
   type ValueField,
 } from './declared-format.ts';
-export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema, TagsSchema } from './device.ts';
+export {
+  DEVICE_ID,
+  DevEuiSchema,
+  type Device,
+  DeviceSchema,
+  hardwareOf,
+  PlaceSchema,
+  TagsSchema,
+} from './device.ts';
 export {
   COMMAND_STATES,
   type CommandResult,

@@ -1,11 +1,20 @@
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import type { City, CityControl, Device, DevicesControl, KnownDevice, MetricTable } from '../domain/index.ts';
+import {
+  type City,
+  type CityControl,
+  type Device,
+  type DevicesControl,
+  hardwareOf,
+  type KnownDevice,
+  type MetricTable,
+} from '../domain/index.ts';
 import type { RoomSchema } from '../store/index.ts';
 import { type Calibrations, compileCalibrations } from './calibrations.ts';
 import { compileChecks, type ProfileChecks } from './checks.ts';
 import { compileFormats } from './declared/index.ts';
 import type { DeclaredFormats } from './decode/index.ts';
+import { type Belonging, HARDWARE_SCHEMA, Hardware } from './hardware.ts';
 import { PAST_SCHEMA, PastFacts } from './past.ts';
 import { createPublishers, PUBLISHERS_SCHEMA, type Publishers } from './publishers.ts';
 
@@ -41,6 +50,7 @@ ${RULE_RECORDS_SCHEMA}`,
     // The newest version of the registry that a record brought: each node of a cluster brings it.
     'create table context_registry (one integer primary key check (one = 1), version integer not null) strict;',
     PAST_SCHEMA,
+    HARDWARE_SCHEMA,
   ],
 };
 
@@ -70,6 +80,14 @@ export interface DeviceLine {
   readonly index: number;
   readonly id: string;
   readonly versions: DeviceVersion[];
+  /** The devices that had the hardware of this name; null where it was always that of the device with this id. */
+  readonly belongings: readonly Belonging[] | null;
+}
+
+/** Without versions: the name of hardware only, which no device has as its id. It has no index then. */
+interface Line extends DeviceLine {
+  index: number;
+  belongings: readonly Belonging[] | null;
 }
 
 /** City and devices as of any block, so that a replay applies every change at the same place. */
@@ -90,6 +108,11 @@ export interface Context {
   cityAt(seq: number): CityVersion | null;
   /** Returns a device's versions; undefined where it was never registered. */
   line(id: string): DeviceLine | undefined;
+  /**
+   * Returns the versions of the device that has hardware of this name at a block, or had it last: that of its id, where
+   * no device has other hardware.
+   */
+  lineOfHardware(name: string, seq: number): DeviceLine | undefined;
   /** Returns all devices that are registered at a block. */
   devicesAt(seq: number): KnownDevice[];
   /** Returns what a `devices` block changed, for a consumer that reads it again. */
@@ -134,8 +157,10 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
   const metrics = createMetricTable(db);
   const publishers = createPublishers(db);
   const past = new PastFacts(db);
+  const hardware = new Hardware(db);
   const cities: CityVersion[] = [];
-  const lines = new Map<string, DeviceLine>();
+  const lines = new Map<string, Line>();
+  let numbered = 0;
   /** Devices with several versions. */
   const changed = new Set<DeviceLine>();
   const unsaved: (() => void)[] = [];
@@ -154,12 +179,31 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
     return version;
   }
 
+  function lineOfName(id: string): Line {
+    const known = lines.get(id);
+    if (known !== undefined) return known;
+    const line: Line = { index: -1, id, versions: [], belongings: null };
+    lines.set(id, line);
+    return line;
+  }
+
+  function registered(id: string): Line | undefined {
+    const line = lines.get(id);
+    return line === undefined || line.versions.length === 0 ? undefined : line;
+  }
+
+  function lineOfHardware(name: string, seq: number): DeviceLine | undefined {
+    const line = lines.get(name);
+    if (line === undefined || line.belongings === null) return line;
+    const device = line.belongings.findLast((one) => one.seq <= seq)?.device ?? name;
+    const of = registered(device);
+    // Hardware of a device that was revoked is nobody's.
+    return of !== undefined && versionAt(of, seq)?.known ? of : registered(name);
+  }
+
   function addDevice(seq: number, id: string, device: LearnedDevice | null): DeviceLine {
-    let line = lines.get(id);
-    if (line === undefined) {
-      line = { index: lines.size, id, versions: [] };
-      lines.set(id, line);
-    }
+    const line = lineOfName(id);
+    if (line.versions.length === 0) line.index = numbered++;
     const known = device === null ? null : { ...device, index: line.index };
     const calibrations = compileCalibrations(device?.calibrations, metrics);
     if (line.versions.push({ seq, known, city: null, checks: null, calibrations }) > 1) changed.add(line);
@@ -197,9 +241,19 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
     );
   }
 
+  for (const [name, belongings] of hardware.entries()) lineOfName(name).belongings = belongings;
+
+  function learnHardware(seq: number, name: string, device: string): void {
+    const learned = hardware.learn(seq, name, device);
+    if (learned === null) return;
+    lineOfName(name).belongings = learned.belongings;
+    unsaved.push(learned.save);
+  }
+
   /** Learning the same again would be another version of it. */
   function learnDevice(seq: number, id: string, device: LearnedDevice | null): void {
-    const line = lines.get(id);
+    const line = registered(id);
+    if (device !== null) learnHardware(seq, hardwareOf(device), id);
     if (line !== undefined && isSame(line.versions.at(-1)!.known, device, line.index)) return;
     const { index } = addDevice(seq, id, device);
     unsaved.push(() => saveDevice.run(index, seq, id, device === null ? null : JSON.stringify(device)));
@@ -250,13 +304,14 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
         if (save !== null) unsaved.push(save);
       }
       for (const id of control.revoked) {
-        if (lines.has(id)) learnDevice(seq, id, null);
+        if (registered(id) !== undefined) learnDevice(seq, id, null);
         past.forget(id, seq);
       }
       return devicesIn(seq);
     },
     cityAt: (seq) => cities.findLast((version) => version.seq <= seq) ?? null,
-    line: (id) => lines.get(id),
+    line: registered,
+    lineOfHardware,
     devicesAt: (seq) => [...lines.values()].flatMap((line) => versionAt(line, seq)?.known ?? []),
     devicesIn,
     persist() {
@@ -275,6 +330,7 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
       pruneDevices(settled);
       publishers.prune(settled);
       past.prune(settled);
+      hardware.prune(settled);
     },
   };
 }

@@ -4,6 +4,7 @@ import { type JournalReader, walkRecords } from '../journal/index.ts';
 import type { RoomSchema } from '../store/index.ts';
 import { CLOCKS_STEP, createClockWriter } from './clocks.ts';
 import { type DeclaredFormats, formatOf, NO_FORMATS } from './decode/index.ts';
+import { createHardwareNames } from './hardware.ts';
 import { emptyTally, type Outcome, type Replayed, type Tally } from './outcome.ts';
 
 /** SQL of the ledger: the counts of each device, up to the block `seq` of the cursor. */
@@ -160,8 +161,10 @@ export function createLedgerReader(
   const importedOf = db.prepare(`${IMPORTED_TOTAL} where device = ? having count(*) > 0`);
   const lost = () => Number(ofDevice.get(LOST)?.quarantined ?? 0);
   const cursorRow = db.prepare('select seq, messages from ledger_cursor');
+  const nameOf = createHardwareNames(db);
 
   function pendingOf(device: string, after: number, until: number): number {
+    const isNamed = nameOf(device);
     let pending = 0;
     for (let seq = after; seq < until; ) {
       const blocks = journal.after(seq, 64).filter((block) => block.seq <= until);
@@ -173,9 +176,9 @@ export function createLedgerReader(
         walkRecords(
           body,
           (identity, topic) => formatOf(identity, topic, declared()),
-          (route, from, to) => {
-            const named = route.format?.deviceOf?.(body.subarray(from, to)) ?? route.device;
-            if (named === device) pending++;
+          ({ format, device: named, by }, from, to) => {
+            const hardware = format?.deviceOf?.(body.subarray(from, to)) ?? null;
+            if (hardware === null ? isNamed(named, by === 'hardware') : isNamed(hardware, true)) pending++;
           },
         );
       }

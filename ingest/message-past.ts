@@ -6,6 +6,8 @@ export interface DecodedAt {
   readonly topic: string;
   readonly identity: string;
   readonly device: string;
+  /** The DevEUI of its hardware, where that is not its id. */
+  readonly devEui?: string | undefined;
   /** Its place in the log; for a replay that of the replay. */
   readonly seq: number;
   readonly at: number;
@@ -50,6 +52,10 @@ export class MessagePast implements Past {
 
   get device(): string {
     return this.#of.device;
+  }
+
+  get devEui(): string | undefined {
+    return this.#of.devEui;
   }
 
   recall(device: string, name: string): { readonly body: unknown; readonly isNew: boolean } | null {

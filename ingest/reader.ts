@@ -3,6 +3,7 @@ import {
   DEVICE_ID,
   type DeviceSaid,
   enrols,
+  hardwareOf,
   type KnownDevice,
   type Rejection,
   type ReplayControl,
@@ -28,7 +29,16 @@ import {
   type TypedColumns,
 } from './outcome.ts';
 import { newestOf, timeOf } from './reading-times.ts';
-import { foreignTo, refusalOf, refuse, refusedFor, suspended, unknownDevice, unknownProfile } from './refusals.ts';
+import {
+  foreignTo,
+  refusalOf,
+  refuse,
+  refusedFor,
+  replacedHardware,
+  suspended,
+  unknownDevice,
+  unknownProfile,
+} from './refusals.ts';
 import { type Members, summaryOf } from './summary.ts';
 import { Checked, checkReading, type OfDevice } from './validate.ts';
 
@@ -78,6 +88,8 @@ interface Current {
 
 /** A device that may take readings. */
 interface Known {
+  /** As the message names it: by its hardware, or by its id. */
+  readonly name: string;
   readonly checks: ProfileChecks;
   readonly known: KnownDevice;
   readonly calibrations: Calibrations;
@@ -193,9 +205,9 @@ export class BlockReader {
       if (names.size > 1) return { decoded, device: null };
       return decoded.readings.length === 0 ? (decoded.rejections[0] ?? device) : device;
     }
-    const codec = device.checks.codecOf?.(device.known.id, out.steadyMs) ?? null;
+    const codec = device.checks.codecOf?.(hardwareOf(device.known), out.steadyMs) ?? null;
     const past = this.#past.of({
-      ...{ topic: current.topic, identity: route.identity, device: device.known.id },
+      ...{ topic: current.topic, identity: route.identity, device: device.known.id, devEui: device.known.devEui },
       ...{ seq: out.seq, at: current.at, position: current.position, fresh: out.fresh },
     });
     const decoded = decodePayload(format, current.payload, current.receivedAt, codec, past);
@@ -222,25 +234,28 @@ export class BlockReader {
     const known = version?.known ?? null;
     if (known === null) return unknownDevice(account.device);
     if (known.suspended) return suspended(known.id);
+    const { hardware } = account;
+    if (hardware !== null && hardware !== hardwareOf(known)) return replacedHardware(known, hardware);
     const checks = checksOf(version!, known, out.city);
     if (checks === null) return unknownProfile(known.profile);
-    return { checks, known, calibrations: version!.calibrations };
+    return { name: hardware ?? known.id, checks, known, calibrations: version!.calibrations };
   }
 
-  #checkUplink({ uplink, readings }: Decoded, { checks }: Known, { receivedAt }: Current): void {
+  #checkUplink({ uplink, readings }: Decoded, { checks, known: { devEui } }: Known, { receivedAt }: Current): void {
     if (uplink === undefined) return;
     const ts = readings.length === 0 ? null : timeOf(readings[0]!, checks, receivedAt);
-    this.#dedupe.uplink(uplink, ts ?? receivedAt);
+    // Other hardware counts its frames anew.
+    this.#dedupe.uplink(devEui === undefined ? uplink : `${devEui} ${uplink}`, ts ?? receivedAt);
   }
 
   /** Validates the readings and passes the good values to the dedupe. */
   #takeReadings(out: Draft, device: Known, decoded: Decoded, current: Current, tally: Tally): void {
-    const { checks, known } = device;
+    const { name, checks, known } = device;
     const checked = this.#checked;
     const ofDevice = appliedTo(device, decoded.readings, current);
     for (const rejection of decoded.rejections) checked.rejections.push(rejection);
     for (const raw of decoded.readings) {
-      if (raw.device !== undefined && raw.device !== known.id) continue;
+      if (raw.device !== undefined && raw.device !== name) continue;
       checkReading(raw, checks, current.receivedAt, checked, ofDevice);
       if (checked.length > 0) this.#dedupe.take(known, checked, tally, out);
       if (this.#dedupe.isRepeated) continue;
@@ -260,11 +275,11 @@ export class BlockReader {
     current: Current,
     again: number | null = null,
   ): void {
-    const others = all.filter(({ device }) => device !== undefined && device !== own?.known.id);
+    const others = all.filter(({ device }) => device !== undefined && device !== own?.name);
     if (others.length === 0) return;
     // A device publishes for itself and those under it: whom else it names is one refusal.
     const isDevice = this.#accounts.isDevice(route.identity, out.seq);
-    const ofOne = (device: string) => (isDevice && !this.#accounts.carries(route, device, out.seq) ? '' : device);
+    const ofOne = (device: string) => (isDevice && !this.#accounts.speaksFor(route, device, out.seq) ? '' : device);
     for (const readings of Map.groupBy(others, ({ device }) => ofOne(device!)).values()) {
       const account = this.#accounts.named(out, route, readings[0]!.device!);
       const tally = again === null ? account.tally : emptyTally(account.tally.device);
@@ -378,11 +393,11 @@ export class BlockReader {
       checked.rejections = found;
       return;
     }
-    const { checks, known } = opened.device;
+    const { name, checks, known } = opened.device;
     const ofDevice = appliedTo(opened.device, opened.decoded.readings, current);
     for (const { fields, among } of [{ fields: null, among: readings }, ...namedIn(members.readings, byPath)]) {
       for (const raw of among) {
-        if (raw.device !== undefined && raw.device !== known.id) {
+        if (raw.device !== undefined && raw.device !== name) {
           if (fields !== null) found.push(...refusedFor(raw, foreignTo(known.id, raw.device), fields));
           continue;
         }
@@ -441,13 +456,13 @@ function noteClock(tally: Tally, { readings }: Decoded, receivedAt: number): voi
 
 /** Only a message of a profile with `clock: receipt` is shifted: its newest time becomes that of the receipt. */
 function appliedTo(
-  { checks, calibrations, known }: Known,
+  { name, checks, calibrations }: Known,
   readings: readonly RawReading[],
   { receivedAt, position }: Current,
 ): OfDevice {
   // Only the database refused it: it was corrected before.
   if (position < 0) return { calibrations: null, shiftMs: 0 };
-  const isOwn = ({ device }: RawReading) => device === undefined || device === known.id;
+  const isOwn = ({ device }: RawReading) => device === undefined || device === name;
   const newest = checks.byReceipt ? newestOf(readings.filter(isOwn)) : null;
   return { calibrations, shiftMs: newest === null ? 0 : receivedAt - newest };
 }

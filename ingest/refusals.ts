@@ -1,4 +1,4 @@
-import type { Rejection } from '../domain/index.ts';
+import { type Device, hardwareOf, type Rejection } from '../domain/index.ts';
 import type { Account } from './accounts.ts';
 import type { RawReading } from './decode/index.ts';
 import type { Refusal } from './outcome.ts';
@@ -31,6 +31,13 @@ export const suspended = (device: string): Rejection => ({
   path: '$',
   detail: `device "${device}" is suspended; resume it, then replay`,
 });
+
+/** Returns why nothing is taken of hardware that another one has replaced. */
+export function replacedHardware(device: Pick<Device, 'id' | 'devEui'>, hardware: string): Rejection {
+  const now = `device "${device.id}" has other hardware now, ${hardwareOf(device)}`;
+  const detail = `${now}; switch ${hardware} off, or register it where it is`;
+  return { reason: 'hardware-replaced', path: '$', detail };
+}
 
 /** Returns why a device of a profile that the city does not have takes no readings. */
 export const unknownProfile = (profile: string): Rejection => ({

@@ -1,5 +1,5 @@
 import type { NewCalibration } from '../domain/index.ts';
-import type { DeviceChange, HashedDevice } from './device-records.ts';
+import type { DeviceChange, DeviceReplacement, HashedDevice } from './device-records.ts';
 import type { KeyChange, NewKey } from './key-records.ts';
 import type { RegistryRecords, TakeOver } from './records.ts';
 import type { RegisteredDevice, RegisteredKey } from './rows.ts';
@@ -35,7 +35,11 @@ export type RegistryCommand =
   | OfDevice<'device.revoke'>
   | (OfDevice<'device.calibrate'> & { readonly calibration: NewCalibration })
   | (OfDevice<'device.uncalibrate'> & { readonly calibration: string })
-  | (OfDevice<'device.replace'> & { readonly hash: HashText; readonly change: DeviceChange })
+  | (OfDevice<'device.replace'> & {
+      readonly version?: number | undefined;
+      readonly hash: HashText;
+      readonly change: DeviceReplacement;
+    })
   | (OfDevice<'device.claim-code'> & { readonly hash: HashText; readonly untilMs: number })
   | (OfDevice<'device.claim'> & { readonly code: HashText; readonly hash: HashText })
   | ({ readonly do: 'key.add' } & NewKey)
@@ -105,7 +109,7 @@ export function carryOutRegistry(
     case 'device.uncalibrate':
       return devices.uncalibrate(command.device, command.calibration, at);
     case 'device.replace':
-      return devices.replace(command.device, command.hash, command.change, at);
+      return devices.replace(command.device, command.version, command, at);
     case 'device.claim-code':
       devices.addClaim(command.device, command.hash, command.untilMs);
       return null;

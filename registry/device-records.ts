@@ -4,6 +4,7 @@ import {
   type Device,
   DeviceSchema,
   type Enrolment,
+  hardwareOf,
   isoOf,
   LamppostError,
   MOST_CALIBRATIONS,
@@ -25,6 +26,12 @@ export interface DeviceChange {
   readonly gateway?: string | null | undefined;
   readonly asset?: string | null | undefined;
   readonly tags?: Readonly<Record<string, string | null>> | null | undefined;
+}
+
+/** A change of a device by which other hardware takes its place. */
+export interface DeviceReplacement extends DeviceChange {
+  /** The DevEUI of the new hardware; null: the id of the device; absent: as it is. */
+  readonly devEui?: string | null | undefined;
 }
 
 /** A new secret, and how long the one before stays valid. */
@@ -67,9 +74,11 @@ export class DeviceRecords {
   register(devices: readonly HashedDevice[], at: RecordPlace): void {
     const taken = devices.map(({ id }) => id).filter((id) => this.#state.isTaken(id));
     if (taken.length > 0) throw takenIds(taken);
-    for (const { hash, ...device } of devices) {
+    for (const { hash, ...asked } of devices) {
+      const device = withoutOwnEui(asked);
       // Twice in one record: the first one is there by now.
       if (this.#state.isTaken(device.id)) throw takenIds([device.id]);
+      this.#requireFree(device);
       const version = Number(this.#sql.one.get(device.id)?.version ?? 0) + 1;
       const given = { id: device.id, body: JSON.stringify(device), hash: hashBytes(hash), version };
       this.#sql.insert.run({ ...given, registeredMs: at.atMs, changed: at.seq, revoked: 0 });
@@ -86,6 +95,7 @@ export class DeviceRecords {
     const row = this.#sql.one.get(gateway) as DeviceRow | undefined;
     if (row === undefined || row.revoked === 1 || this.#sql.one.get(id) !== undefined || this.#state.isTaken(id))
       return false;
+    if (this.#sql.byEui.get(id) !== undefined) return false;
     if (Number(this.#sql.under.get(gateway)!.n) >= most) return false;
     const { district, location } = JSON.parse(row.body) as Device;
     const where = location === undefined ? {} : { location };
@@ -147,11 +157,17 @@ export class DeviceRecords {
 
   /**
    * Other hardware takes the place of a device: it has the id, and with it history and tickets, and a new secret. It
-   * has no calibration.
+   * has no calibration. With `devEui` it is LoRaWAN hardware, whose messages are those of the device from then on.
    */
-  replace(id: string, hash: HashText, change: DeviceChange, at: RecordPlace): RegisteredDevice {
-    const row = this.#row(id);
+  replace(
+    id: string,
+    expected: number | undefined,
+    { hash, change }: { readonly hash: HashText; readonly change: DeviceReplacement },
+    at: RecordPlace,
+  ): RegisteredDevice {
+    const row = this.#row(id, expected);
     const { calibrations: _, ...device } = changedDevice(row, change);
+    this.#requireFree(device);
     this.#sql.setBody.run(JSON.stringify(device), id);
     this.#sql.setHash.run(hashBytes(hash), null, null, id);
     this.#sql.setReplaced.run(at.atMs, id);
@@ -215,6 +231,19 @@ export class DeviceRecords {
     this.#sql.stepClaims.run(byMs);
   }
 
+  /** Hardware has one place at a time. Throws `conflict` where it has that of another device. */
+  #requireFree(device: Device): void {
+    const hardware = hardwareOf(device);
+    const named = this.#sql.one.get(hardware) as DeviceRow | undefined;
+    const isOwn = named?.revoked === 0 && hardwareOf(JSON.parse(named.body) as Device) === hardware;
+    const holder = isOwn ? hardware : (this.#sql.byEui.get(hardware)?.id as string | undefined);
+    if (holder === undefined || holder === device.id) return;
+    const reason = 'dev-eui-taken';
+    const right = 'put other hardware there first (replace), or revoke it';
+    const detail = `${hardware} is the hardware of device "${holder}": ${right}`;
+    throw new LamppostError('conflict', `${REGISTRY_REFUSALS[reason]}: ${detail}`, { reason });
+  }
+
   #row(id: string, expected?: number): DeviceRow {
     const row = this.#sql.one.get(id) as DeviceRow | undefined;
     if (row === undefined || row.revoked === 1) throw new LamppostError('not-found', `there is no device "${id}"`);
@@ -243,6 +272,9 @@ function statementsOf(db: DatabaseSync) {
     one: db.prepare('select * from registry_devices where id = ?'),
     under: db.prepare(
       "select count(*) as n from registry_devices where revoked = 0 and body ->> 'gateway' is not null and body ->> 'gateway' = ?",
+    ),
+    byEui: db.prepare(
+      "select id from registry_devices where revoked = 0 and body ->> 'devEui' is not null and body ->> 'devEui' = ?",
     ),
     insert: db.prepare(INSERT),
     setBody: set('body = ?'),
@@ -282,8 +314,15 @@ function takenIds(taken: readonly string[]): LamppostError {
   return new LamppostError('conflict', `already registered: ${taken.slice(0, 10).join(', ')}`, { reason });
 }
 
+/** The id of a device is the DevEUI of its hardware, unless something else is said. */
+function withoutOwnEui<T extends Device>(device: T): T {
+  if (device.devEui !== device.id) return device;
+  const { devEui: _, ...rest } = device;
+  return rest as T;
+}
+
 /** Returns the device after a change. Throws `invalid` where it would be none. */
-function changedDevice({ body }: DeviceRow, { tags, ...change }: DeviceChange): Device {
+function changedDevice({ body }: DeviceRow, { tags, ...change }: DeviceReplacement): Device {
   const { calibrations, ...before } = JSON.parse(body) as Device;
   const wanted: Record<string, unknown> = { ...before };
   for (const [name, value] of Object.entries(change)) {
@@ -296,7 +335,10 @@ function changedDevice({ body }: DeviceRow, { tags, ...change }: DeviceChange): 
     wanted.tags = Object.fromEntries(merged);
   }
   const parsed = DeviceSchema.safeParse(wanted);
-  if (parsed.success) return { ...(parsed.data as Device), ...(calibrations === undefined ? {} : { calibrations }) };
+  if (parsed.success) {
+    const device = withoutOwnEui(parsed.data as Device);
+    return { ...device, ...(calibrations === undefined ? {} : { calibrations }) };
+  }
   const [fault] = parsed.error.issues;
   throw new LamppostError('invalid', `device "${before.id}", ${fault!.path.join('.')}: ${fault!.message}`);
 }

@@ -15,7 +15,7 @@ export {
   newSecret,
   sameHash,
 } from './credentials.ts';
-export type { DeviceChange, HashedDevice } from './device-records.ts';
+export type { DeviceChange, DeviceReplacement, HashedDevice } from './device-records.ts';
 export { Draws } from './draws.ts';
 export { type FileOfBefore, readFileOfBefore } from './file-of-before.ts';
 export { RegistryFollower } from './follower.ts';

@@ -35,5 +35,7 @@ export const REGISTRY_SCHEMA: RoomSchema = {
 `,
     // How many devices a gateway has.
     `create index registry_devices_gateway on registry_devices (body ->> 'gateway') where body ->> 'gateway' is not null;`,
+    // Which device a DevEUI is the hardware of, where it is not its id.
+    `create index registry_devices_dev_eui on registry_devices (body ->> 'devEui') where body ->> 'devEui' is not null;`,
   ],
 };

@@ -9,7 +9,7 @@ import {
 } from '../domain/index.ts';
 import type { RegistryCommand, RegistryResults } from './commands.ts';
 import { hashSecret, sameHash } from './credentials.ts';
-import type { DeviceChange } from './device-records.ts';
+import type { DeviceChange, DeviceReplacement } from './device-records.ts';
 import type { Draw } from './draws.ts';
 import type { KeyChange, NewKey } from './key-records.ts';
 import type { RegistryReader } from './reader.ts';
@@ -52,7 +52,12 @@ export interface DeviceService<C> extends Pick<RegistryReader, 'list' | 'find' |
   confirm(id: string, caller: C): Promise<RegisteredDevice>;
   suspend(id: string, caller: C): Promise<RegisteredDevice>;
   resume(id: string, caller: C): Promise<RegisteredDevice>;
-  replace(id: string, change: DeviceChange, caller: C): Promise<Shown<RegisteredDevice>>;
+  replace(
+    id: string,
+    version: number | undefined,
+    change: DeviceReplacement,
+    caller: C,
+  ): Promise<Shown<RegisteredDevice>>;
   revoke(id: string, caller: C): Promise<void>;
   /** Adds a calibration. Throws `invalid` with a suggestion for a metric that the device does not measure. */
   calibrate(id: string, calibration: NewCalibration, caller: C): Promise<RegisteredDevice>;
@@ -158,10 +163,11 @@ export function createDeviceService<C>(parts: DeviceParts<C>): DeviceService<C> 
     confirm: (device, caller) => submit({ do: 'device.confirm', device }, caller),
     suspend: (device, caller) => submit({ do: 'device.suspend', device }, caller),
     resume: (device, caller) => submit({ do: 'device.resume', device }, caller),
-    async replace(device, change, caller) {
+    async replace(device, version, change, caller) {
       check(device, change);
       const secret = draw(caller).secret();
-      return { ...(await submit({ do: 'device.replace', device, hash: hashText(secret), change }, caller)), secret };
+      const command = { device, version, hash: hashText(secret), change };
+      return { ...(await submit({ do: 'device.replace', ...command }, caller)), secret };
     },
     async revoke(device, caller) {
       await submit({ do: 'device.revoke', device }, caller);

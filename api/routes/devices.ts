@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import {
+  DevEuiSchema,
   DeviceSchema,
   LamppostError,
   NewCalibrationSchema,
@@ -9,7 +10,13 @@ import {
   unknownName,
 } from '../../domain/index.ts';
 import { RecomputedSchema, recompute } from '../../ingest/index.ts';
-import { DEVICE_ORDERS, type DeviceChange, hashSecret, type RegisteredDevice } from '../../registry/index.ts';
+import {
+  DEVICE_ORDERS,
+  type DeviceChange,
+  type DeviceReplacement,
+  hashSecret,
+  type RegisteredDevice,
+} from '../../registry/index.ts';
 import { callerOf } from '../caller.ts';
 import { devicesCsv } from '../csv.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -49,6 +56,12 @@ const ChangeBody = z
     tags: z.record(z.string().max(64), z.string().max(200).nullable()).meta({ maxProperties: 100 }).nullish(),
   })
   .describe('A merge patch (RFC 7396): null removes, what is absent stays');
+
+const ReplaceBody = ChangeBody.extend({
+  devEui: DevEuiSchema.nullish().describe(
+    'The DevEUI of the new LoRaWAN hardware; null: the id of the device; absent: as it is',
+  ),
+}).describe('A merge patch (RFC 7396): null removes, what is absent stays');
 
 /** `/api/v1/devices`. */
 export function deviceRoutes(app: App, deps: Deps): void {
@@ -231,15 +244,20 @@ function secretRoutes(app: App, devices: Deps['devices']): void {
       schema: {
         tags,
         summary:
-          'Other hardware takes the place of a device: it keeps id, history and tickets, and gets a new secret, shown once',
+          'Other hardware takes the place of a device, which keeps id, history and tickets, and gets a new secret, ' +
+          'shown once. With `devEui`, messages of that LoRaWAN hardware are those of the device. `If-Match` limits it ' +
+          'to a version',
         params: Id,
-        body: ChangeBody.nullish(),
+        body: ReplaceBody.nullish(),
         response: { 200: DeviceWithSecret },
       },
     },
     async (request, reply) => {
-      const change = (request.body ?? {}) as DeviceChange;
-      return withTag(reply, await devices.replace(request.params.id, change, callerOf(request)));
+      const { id } = request.params;
+      const { version } = found(devices.get(id), `device "${id}"`);
+      const expected = versionIn(request.headers, version, CHANGED);
+      const change = (request.body ?? {}) as DeviceReplacement;
+      return withTag(reply, await devices.replace(id, expected, change, callerOf(request)));
     },
   );
 }

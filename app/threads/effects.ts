@@ -224,6 +224,7 @@ export function createThreadEffects(parts: ThreadParts) {
   const commands = new CommandWriter({
     db,
     profileOf: (device) => registryNow.get(device)?.profile ?? null,
+    devEuiOf: (device) => registryNow.get(device)?.devEui,
     city: () => cityNow().city,
     onCommand: (command) => void outbox.append(commandEventOf(command)),
     onResent: (command) => void outbox.append(commandEventOf(command, true)),

@@ -59,6 +59,8 @@ export interface Past {
   readonly identity: string;
   /** The device of the message. */
   readonly device: string;
+  /** The DevEUI of its hardware, where that is not its id. */
+  readonly devEui: string | undefined;
   /** Returns what was known of a device at this message, this one included; null: nothing. */
   recall(device: string, name: string): { readonly body: unknown; readonly isNew: boolean } | null;
   /** Whether what was said under one name is newer than what was said under another one. */

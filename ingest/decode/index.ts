@@ -35,35 +35,40 @@ const CHIRPSTACK = /^application\/[^/]+\/device\/([^/]+)\/event\/(up|ack)$/;
 const THINGS_STACK = /^v3\/[^/]+\/devices\/[^/]+\/(?:up|(down\/(?:ack|nack|failed)))$/;
 
 /**
- * Returns the device and the format of a topic; the format is null where none is known for the topic. LoRaWAN devices
- * have their DevEUI in lower-case hex as id. Where the format has a `deviceOf`, only the payload names the device, and
- * `device` is the network server's key. `declared` are the city's own formats: on their topics, on
- * `devices/{id}/{format}`, and on `http/{format}`, where keys post what names its devices itself.
+ * Returns the device and the format of a topic; the format is null where none is known for the topic. `by`: the topic
+ * names the device by its id, or by its hardware, such as a DevEUI in lower-case hex, or not: then `device` is the
+ * sender. Where the format has a `deviceOf`, the payload names the device. `declared` are the city's own formats: on
+ * their topics, on `devices/{id}/{format}`, and on `http/{format}`, where keys post what names its devices itself.
  */
 export function formatOf(
   identity: string,
   topic: string,
   declared: DeclaredFormats = NO_FORMATS,
-): { device: string; format: Format | null } {
+): { device: string; format: Format | null; by: 'id' | 'hardware' | 'sender' } {
   const [root, device, leaf, more, childLeaf, beyond] = topic.split('/', 6);
   // A gateway publishes for a device that it carries.
   if (root === 'devices' && leaf === 'children' && childLeaf !== undefined && beyond === undefined) {
-    return { device: more!, format: DEVICE_TOPICS.get(childLeaf) ?? declared.named(childLeaf) };
+    return ofId(more!, DEVICE_TOPICS.get(childLeaf) ?? declared.named(childLeaf));
   }
   if (root === 'devices' && device !== undefined && leaf !== undefined && more === undefined) {
-    return { device, format: DEVICE_TOPICS.get(leaf) ?? declared.named(leaf) };
+    return ofId(device, DEVICE_TOPICS.get(leaf) ?? declared.named(leaf));
   }
   if (root === 'http' && device !== undefined && leaf === undefined) {
-    return { device: identity, format: declared.named(device) };
+    return ofSender(identity, declared.named(device));
   }
   const [, eui, event] = CHIRPSTACK.exec(topic) ?? [];
-  if (eui !== undefined) return { device: eui.toLowerCase(), format: event === 'up' ? chirpstack : chirpstackAck };
+  if (eui !== undefined) {
+    return { device: eui.toLowerCase(), format: event === 'up' ? chirpstack : chirpstackAck, by: 'hardware' };
+  }
   const ofThingsStack = THINGS_STACK.exec(topic);
-  if (ofThingsStack !== null)
-    return { device: identity, format: ofThingsStack[1] === undefined ? thingsStack : thingsStackAck };
-  const found = declared.match(topic);
-  return { device: found?.device ?? identity, format: found?.format ?? null };
+  if (ofThingsStack !== null) return ofSender(identity, ofThingsStack[1] === undefined ? thingsStack : thingsStackAck);
+  const found = declared.match(topic) ?? { device: null, format: null };
+  if (found.device === null) return ofSender(identity, found.format);
+  return { device: found.device, format: found.format, by: 'hardware' };
 }
+
+const ofId = (device: string, format: Format | null) => ({ device, format, by: 'id' }) as const;
+const ofSender = (device: string, format: Format | null) => ({ device, format, by: 'sender' }) as const;
 
 /** Values and faults of one message. A message of 256 KiB has as many only where each takes less than eight bytes. */
 const MOST_PARTS = 32_768;

@@ -1,4 +1,4 @@
-import { type City, type Device, type MetricTable, type Rejection, SUSPECT } from '../../domain/index.ts';
+import { type City, type Device, hardwareOf, type MetricTable, type Rejection, SUSPECT } from '../../domain/index.ts';
 import {
   Checked,
   checkReading,
@@ -75,15 +75,18 @@ export function createTrialReader(device: Device, city: City, metrics: MetricTab
       ...refusedWhole(receivedAtMs, [rejection]),
       path: rejection.path,
     }));
-    const own = decoded.readings.filter((raw) => raw.device === undefined || raw.device === device.id);
+    const own = decoded.readings.filter(
+      (raw) => raw.device === undefined || raw.device === device.id || raw.device === device.devEui,
+    );
     const newest = checks.byReceipt ? newestOf(own) : null;
     const shiftMs = newest === null ? 0 : receivedAtMs - newest;
     return [...faulty, ...own.map((raw) => readingOf(raw, receivedAtMs, shiftMs))];
   };
 }
 
-/** Returns the device that the topic or the payload of a message names; the given device where neither names one. */
+/** Returns the device that the topic or the payload of a message names, by its id; the given one where neither does. */
 export function ownerOf(message: TrialMessage, device: Device, formats: DeclaredFormats): string {
   const { device: named, format } = formatOf(device.id, message.topic, formats);
-  return format?.deviceOf?.(message.payload, device.id) ?? named;
+  const owner = format?.deviceOf?.(message.payload, hardwareOf(device)) ?? named;
+  return owner === device.devEui ? device.id : owner;
 }

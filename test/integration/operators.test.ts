@@ -255,6 +255,12 @@ ticket: { service: waste }
     await page.getByRole('button', { name: 'Replace the hardware' }).click();
     await dialog.getByRole('button', { name: 'Replace the hardware' }).click();
     await page.locator('#secret pre').first().waitFor();
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    // LoRaWAN hardware, by what its label says; it needs no secret.
+    await page.getByRole('button', { name: 'Replace the hardware' }).click();
+    await dialog.getByLabel('DevEUI of the hardware').fill('70-B3-D5-7E-D0-00-56-78');
+    await dialog.getByRole('button', { name: 'Replace the hardware' }).click();
+    await page.locator('dd', { hasText: '70b3d57ed0005678' }).waitFor();
   });
 
   test('devices - a response that is lost on the way loses no secret: the request is sent again, and done once', async () => {

@@ -19,6 +19,7 @@ export function actedOn(db: DatabaseSync, tickets: TicketService): ActedOn {
     commands: new CommandWriter({
       db,
       profileOf: (device) => registry.get(device)?.profile ?? null,
+      devEuiOf: (device) => registry.get(device)?.devEui,
       city: () => parseOnce(control)!,
       onCommand: () => {},
       onResent: () => {},

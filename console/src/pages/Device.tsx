@@ -60,13 +60,19 @@ export function Device() {
 function Facts({ device }: { readonly device: DeviceWithConnection }) {
   const { t, time, term, duration } = useWords();
   const name = useNames();
-  const { location, connection, clock, oldSecretUntil, gateway, asset, tags = {} } = device;
+  const { location, connection, clock, oldSecretUntil, replacedAt, devEui, gateway, asset, tags = {} } = device;
   const refusals = connection?.refusals ?? [];
   return (
     <section className="panel" aria-label={t('facts')}>
       <dl className="facts">
         <dt>{t('device.id')}</dt>
         <dd>{device.id}</dd>
+        {devEui !== undefined && (
+          <>
+            <dt>{t('device.dev-eui')}</dt>
+            <dd>{devEui}</dd>
+          </>
+        )}
         <dt>{t('column.profile')}</dt>
         <dd>{name('profiles', device.profile)}</dd>
         <dt>{t('column.district')}</dt>
@@ -101,6 +107,12 @@ function Facts({ device }: { readonly device: DeviceWithConnection }) {
         ))}
         <dt>{t('device.since')}</dt>
         <dd>{time(device.registeredAt)}</dd>
+        {replacedAt !== null && (
+          <>
+            <dt>{t('device.replaced')}</dt>
+            <dd>{time(replacedAt)}</dd>
+          </>
+        )}
         <dt>{t('device.connection')}</dt>
         <dd>{t(connection !== null && connection.connections > 0 ? 'device.online' : 'device.offline')}</dd>
         {clock !== null && (

@@ -380,6 +380,9 @@ export const en = {
   'device.clock.behind': '{by} behind, since {since}',
   'device.clock.ahead': '{by} ahead, since {since}',
   'device.gateway': 'Gateway',
+  'device.dev-eui': 'DevEUI of the hardware',
+  'device.dev-eui.about': 'Of LoRaWAN hardware: its messages become those of this device. Otherwise leave it empty.',
+  'device.replaced': 'Hardware replaced',
   'device.tags': 'Tags',
   'device.tags.about': 'name=value, Enter after each',
   'device.old-secret': 'Old secret',
@@ -421,7 +424,7 @@ export const en = {
     'Who installs the device trades this code for its secret, once, until {at}. The code is shown only here.',
   import: 'Import devices',
   'import.about':
-    'CSV with the columns id, profile, district and perhaps name, lat, lon, tags, gateway, asset, secret, secretHash; or a JSON list.',
+    'CSV with the columns id, profile, district and perhaps name, lat, lon, tags, gateway, asset, devEui, secret, secretHash; or a JSON list.',
   'import.file': 'File',
   'import.run': 'Register {n}',
   'import.progress': '{done} of {all}: {made} registered, {refused} refused',
@@ -489,6 +492,8 @@ export const en = {
   'remedy.not-your-device':
     'The key that published it may not do so for this device: change for which devices it publishes, then replay.',
   'remedy.device-suspended': 'Resume the device, then replay.',
+  'remedy.hardware-replaced':
+    'The old hardware still sends: switch it off. Where it is in another place, register it there, then replay.',
   'remedy.unknown-profile': 'Describe this kind of device in profiles.yaml, or give the device another kind.',
   'remedy.unknown-metric':
     'Map the field to a metric of the kind of device, ignore it, or give the device another kind.',
@@ -577,6 +582,7 @@ export const en = {
   'fault.unknown-device': 'unknown device',
   'fault.not-your-device': 'not your device',
   'fault.device-suspended': 'device suspended',
+  'fault.hardware-replaced': 'from replaced hardware',
   'fault.unknown-profile': 'unknown kind of device',
   'fault.unknown-metric': 'unknown metric',
   'fault.unknown-unit': 'unknown unit',

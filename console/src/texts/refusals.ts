@@ -105,6 +105,10 @@ const BY_REASON: Readonly<Record<string, Both>> = {
     '其他人已保存该规则。请在下方取用其版本，再作修改。',
   ],
 
+  'dev-eui-taken': [
+    'Another device has this hardware. Put other hardware there first.',
+    '此硬件已属于其他设备。请先为该设备更换硬件。',
+  ],
   'id-taken': ['A device or key has this id already. Choose another one.', '此标识已被其他设备或密钥使用，请换一个。'],
   'device-changed': [
     'The device has changed meanwhile. Close this, look at it again, and change that.',

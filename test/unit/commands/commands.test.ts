@@ -102,9 +102,11 @@ function open() {
     ['lamp-3', 'decade'],
     ['70b3d57ed0001234', 'valve'],
   ]);
+  const devEuis = new Map<string, string>();
   const writer = new CommandWriter({
     db,
     profileOf: (device) => profiles.get(device) ?? null,
+    devEuiOf: (device) => devEuis.get(device),
     city: () => ({ profiles: PROFILES, services: SERVICES }),
     onCommand: (command) => void commands.push(command),
     onResent: (command) => void resent.push(command.id),
@@ -113,6 +115,7 @@ function open() {
   const at = (atMs: number) => ({ by: 'anna', atMs, name: `${++n}-0` });
   return {
     db,
+    devEuis,
     reader: createCommandReader(db),
     desired,
     resent,
@@ -372,6 +375,28 @@ describe('downlinks - commands to LoRaWAN devices go to the network server of th
     expect(left()[1]).toBe(0);
     expect(queue.secondsLeft('events/clock', payload)).toBeNull();
     expect(queue.secondsLeft(topic, 'that of another')).toBeNull();
+  });
+
+  test('where the hardware before was reached says nothing of other hardware, and what waits for it is cancelled', () => {
+    state.writer.said({ device: EUI, network: chirpstack }, 1);
+    const old = state.send(EUI, asked);
+    const dim = state.send('lamp-1', { validUntilMs: 61_000 }, 1_000);
+    state.devEuis.set(EUI, '70b3d57ed0005678');
+    transact(state.db, () => state.writer.replaced(EUI, 2));
+    transact(state.db, () => state.writer.replaced('lamp-1', 2));
+    expect(state.reader.get(EUI, old.id)).toMatchObject({
+      state: 'cancelled',
+      message: 'other hardware has its place',
+    });
+    expect(state.reader.get('lamp-1', dim.id), 'it subscribes to its commands itself').toMatchObject({
+      state: 'queued',
+    });
+    expect(refusalOf(() => state.send(EUI, asked))).toMatchObject({ reason: 'no-network-server' });
+    const path = 'application/7/device/70b3d57ed0005678';
+    state.writer.said({ device: EUI, network: { ...chirpstack, path, devEui: '70b3d57ed0005678' } }, 3);
+    const sent = state.send(EUI, asked);
+    expect(sent.downlink).toMatchObject({ topic: `${path}/command/down` });
+    expect(bodyOf(sent)).toMatchObject({ devEui: '70b3d57ed0005678' });
   });
 
   test('The Things Stack gets a push, with the parameters where its own codec makes the bytes', () => {

@@ -5,7 +5,7 @@ import { devicesInFile, withSecrets } from '../../../domain/index.ts';
 
 test('import - reads CSV with quotes, places and tags, and a JSON list', () => {
   const csv =
-    '\uFEFFid,profile,district,name,lat,lon,tags,gateway,asset\nb-1,bin,east,"Bin, at the ""pier""",32.1,118.7,row=4;col=2,gw-1,bin-001\n\n';
+    '\uFEFFid,profile,district,name,lat,lon,tags,gateway,asset,devEui\nb-1,bin,east,"Bin, at the ""pier""",32.1,118.7,row=4;col=2,gw-1,bin-001,70b3d57ed0005678\n\n';
   expect(devicesInFile('bins.CSV', csv)).toEqual([
     {
       id: 'b-1',
@@ -16,6 +16,7 @@ test('import - reads CSV with quotes, places and tags, and a JSON list', () => {
       tags: { row: '4', col: '2' },
       gateway: 'gw-1',
       asset: 'bin-001',
+      devEui: '70b3d57ed0005678',
     },
   ]);
   const one = { id: 'b-2', profile: 'bin', district: 'east' };

@@ -150,7 +150,7 @@ describe('devices', () => {
     const remove = (id: string) => devices((one) => one.uncalibrate('bin-1', id, registry.place()));
     expect(remove(calibrations![0]!.id).calibrations).toHaveLength(1);
     expect(() => remove(calibrations![0]!.id)).toThrow(expect.objectContaining({ code: 'not-found' }));
-    devices((one) => one.replace('bin-1', hashSecret('x').toString('base64url'), {}, registry.place()));
+    devices((one) => one.replace('bin-1', undefined, { hash: hashOf('x'), change: {} }, registry.place()));
     expect(registry.read.get('bin-1')).not.toHaveProperty('calibrations');
     for (let i = 0; i < 100; i++) calibrate();
     expect(() => calibrate()).toThrow(expect.objectContaining({ code: 'limit' }));
@@ -187,12 +187,67 @@ describe('devices', () => {
     const { secret } = registry.register([bin('bin-1')])[0]!;
     const replaced = newSecret();
     nowMs += HOUR_MS;
-    devices((records) => records.replace('bin-1', hashOf(replaced), { tags: { serial: '2' } }, registry.place()));
+    const asked = { hash: hashOf(replaced), change: { tags: { serial: '2' } } };
+    devices((records) => records.replace('bin-1', undefined, asked, registry.place()));
     expect([letsIn('bin-1', secret), letsIn('bin-1', replaced)]).toEqual([false, true]);
     expect(registry.read.get('bin-1')).toMatchObject({
       tags: { serial: '2' },
       replacedAt: '2026-01-31T13:00:00.000Z',
       registeredAt: '2026-01-31T12:00:00.000Z',
+    });
+  });
+
+  describe('hardware of LoRaWAN devices', () => {
+    const [OLD, NEW, NEWER] = ['70b3d57ed0000001', '70b3d57ed0000002', '70b3d57ed0000003'];
+    const replace = (id: string, devEui: string | null | undefined, version?: number) =>
+      devices((records) => records.replace(id, version, { hash: hashOf('x'), change: { devEui } }, registry.place()));
+    const taken = expect.objectContaining({ code: 'conflict', reason: 'dev-eui-taken' });
+    beforeEach(() => void registry.register([bin(OLD)]));
+
+    test('registry - other hardware has the place of a device until it is replaced again, or the old one is back', () => {
+      expect(replace(OLD, NEW)).toMatchObject({ id: OLD, devEui: NEW, version: 2 });
+      expect(replace(OLD, undefined), 'what is absent stays').toMatchObject({ devEui: NEW });
+      expect(replace(OLD, NEWER.toUpperCase())).toMatchObject({ devEui: NEWER });
+      expect(replace(OLD, OLD)).not.toHaveProperty('devEui');
+      expect(replace(OLD, NEW)).toMatchObject({ devEui: NEW });
+      expect(replace(OLD, null)).not.toHaveProperty('devEui');
+      expect(() => replace(OLD, NEW, 3)).toThrow(expect.objectContaining({ reason: 'device-changed' }));
+      expect(() => replace(OLD, 'roof')).toThrow(/devEui: a DevEUI has 16 hexadecimal digits/);
+    });
+
+    test('registry - ingest learns which hardware a device has', () => {
+      replace(OLD, NEW);
+      expect(registry.read.devicesSince(0).registered).toEqual([bin(OLD, { devEui: NEW })]);
+    });
+
+    test('registry - hardware has one place at a time, and who wants it elsewhere reads which one', () => {
+      registry.register([bin('bin-1'), bin(NEWER)]);
+      replace(OLD, NEW);
+      expect(() => registry.register([bin(NEW)])).toThrow(
+        `${NEW} is the hardware of device "${OLD}": put other hardware there first (replace), or revoke it`,
+      );
+      expect(() => replace('bin-1', NEW)).toThrow(taken);
+      expect(() => replace('bin-1', NEWER), 'of a device whose id it is').toThrow(taken);
+      expect(() => registry.register([bin('bin-2', { devEui: NEW })])).toThrow(taken);
+      const rule = { devices: ['*'], profile: 'waste-bin', most: 9 };
+      expect(devices((records) => records.enrol('bin-1', NEW, rule, registry.place()))).toBe(false);
+      expect(registry.read.get('bin-1'), 'nothing of it was done').not.toHaveProperty('devEui');
+    });
+
+    test('registry - hardware that was replaced, or whose device was revoked, can have another place', () => {
+      registry.register([bin('bin-1')]);
+      replace(OLD, NEW);
+      expect(replace('bin-1', OLD), 'the repaired one').toMatchObject({ devEui: OLD });
+      expect(() => replace(OLD, null), 'and not two').toThrow(taken);
+      devices((records) => records.revoke(OLD, registry.place()));
+      registry.register([bin(NEW)]);
+      expect(ids()).toEqual([NEW, 'bin-1']);
+    });
+
+    test('registry - a device is registered with its DevEUI, as an export has it; its own id is none', () => {
+      registry.register([bin('a', { devEui: NEW }), bin(NEWER, { devEui: NEWER })]);
+      expect(registry.read.get('a')).toMatchObject({ devEui: NEW });
+      expect(registry.read.get(NEWER)).not.toHaveProperty('devEui');
     });
   });
 

@@ -30,6 +30,7 @@ export function Change({ device, how, close }: Props) {
   const [gateway, setGateway] = useState(device.gateway ?? '');
   const [asset, setAsset] = useState<string | null>(device.asset ?? null);
   const [tags, setTags] = useState(() => Object.entries(device.tags ?? {}).map(([tag, value]) => `${tag}=${value}`));
+  const [devEui, setDevEui] = useState('');
   const [secret, setSecret] = useState<string | null>(null);
   // The version that is being changed: what others save meanwhile is a conflict, not overwritten.
   const [version] = useState(device.version);
@@ -45,13 +46,17 @@ export function Change({ device, how, close }: Props) {
       gateway: gateway.trim() || null,
     };
     const path = { id: device.id };
+    const header = { 'If-Match': `"${version}"` };
     if (how === 'change') {
-      const header = { 'If-Match': `"${version}"` };
       await bodyOf(api.PATCH('/api/v1/devices/{id}', { params: { path, header }, body }));
       close();
     } else {
-      const made = await bodyOf(api.POST('/api/v1/devices/{id}/replace', { params: { path }, body }));
-      setSecret(made.secret);
+      const eui = devEui.replaceAll(/[\s:-]/g, '');
+      const wanted = eui === '' ? body : { ...body, devEui: eui };
+      const made = await bodyOf(api.POST('/api/v1/devices/{id}/replace', { params: { path, header }, body: wanted }));
+      // LoRaWAN hardware has its keys at the network server.
+      if (eui === '') setSecret(made.secret);
+      else close();
     }
     for (const key of ['device', 'devices', 'placed']) void client.invalidateQueries({ queryKey: [key] });
   }
@@ -73,7 +78,19 @@ export function Change({ device, how, close }: Props) {
     (city.data?.[kind] ?? []).map((one) => ({ value: one.id, label: one.title[language] }));
   return (
     <FormDialog title={title} submit={title} close={close} run={run}>
-      {how === 'replace' && <p>{t('device.replace.about')}</p>}
+      {how === 'replace' && (
+        <>
+          <p>{t('device.replace.about')}</p>
+          <TextInput
+            label={t('device.dev-eui')}
+            description={t('device.dev-eui.about')}
+            placeholder={device.devEui ?? device.id}
+            maxLength={40}
+            value={devEui}
+            onChange={(event) => setDevEui(event.currentTarget.value)}
+          />
+        </>
+      )}
       <TextInput
         label={t('name')}
         maxLength={200}
