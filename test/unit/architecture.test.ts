@@ -64,6 +64,38 @@ test('rooms - the root holds configuration and documents only', () => {
   expect(code).toEqual(['vitest.config.ts']);
 });
 
+const textOf = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+
+/** Returns the body of a function of a file, or of a method of its class. */
+const bodyOf = (text: string, head: RegExp) => new RegExp(`^( *)(?:${head.source})[^]*?^\\1\\}`, 'm').exec(text)![0];
+
+/** Returns the names of the steps of a start, in the order of the code. */
+function stepsInCode(): string[] {
+  const [process, threads] = ['app/lamppost.ts', 'app/threads/start.ts'].map(textOf) as [string, string];
+  const inner: readonly (readonly [string, string])[] = [
+    ['await startThreads(', bodyOf(threads, /export async function startThreads\(/)],
+    ['await this.#join()', bodyOf(process, /async #join\(/)],
+    ['await this.#startServices(', bodyOf(process, /async #startServices\(/)],
+  ];
+  const all = inner.reduce(
+    (text, [call, body]) => text.replace(call, () => body),
+    bodyOf(process, /async #startAll\(/),
+  );
+  const done = [...all.matchAll(/(?:[sS]teps\.do\(\s*|await thread\()'([^']+)'/g)];
+  return done.map(([call, name]) => (call.includes('thread(') ? `${name} thread` : name!));
+}
+
+test('start - the page of the architecture lists its steps in the order of the code', () => {
+  const page = textOf('docs/architecture.md');
+  const [, list] = /The steps, in order:\n\n(.*?)\n\n/s.exec(page)!;
+  const listed = [...list!.matchAll(/`([^`]+)`/g)].map(([, name]) => name!).filter((name) => !name.includes('/'));
+  expect(listed).toEqual(stepsInCode());
+  // None is done in another place, where this test would not see it.
+  const elsewhere = sourcesOf('app').flatMap((file) => readFileSync(file, 'utf8').match(/[sS]teps\.do\(/g) ?? []);
+  const ofThreads = listed.filter((name) => name.endsWith(' thread'));
+  expect(elsewhere).toHaveLength(listed.length - ofThreads.length + 1);
+});
+
 /** What few servers need: it is loaded where it is used, not at every start. */
 const LATER = [
   ...['mqtt', 'openid-client', 'nodemailer', '@influxdata/influxdb-client', '@jitl/quickjs-wasmfile-release-sync'],
