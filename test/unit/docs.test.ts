@@ -46,6 +46,13 @@ test.each(PAGES)('docs - %s has no line of text over 120 characters', (page) => 
   expect(long.map(({ number, text }) => `${page}:${number} has ${text.length}`)).toEqual([]);
 });
 
+test.each(PAGES)('docs - no code block of %s has a line over 120 characters', (page) => {
+  const lines = fencedBlocks(page).flatMap(({ line, text }) =>
+    text.split('\n').map((one, i) => [line + i, one] as const),
+  );
+  expect(lines.filter(([, one]) => one.length > MOST).map(([n, one]) => `${page}:${n} has ${one.length}`)).toEqual([]);
+});
+
 test.each(PAGES)('docs - every relative link of %s leads to a file', (page) => {
   const links = [
     ...prose(page)
