@@ -56,7 +56,7 @@ interface Entry {
   readonly version: unknown;
   readonly madeMs: number;
   readonly made: Promise<Rendered>;
-  /** Makes it in the turn of an address, once: the first turn of all who wait for it. Throws `limit`, `busy`. */
+  /** Renders the document in the turn of an address, once: the first of all who wait for it. Throws `limit`, `busy`. */
   readonly queue: (source: string) => Promise<void>;
   /** Clients that wait for it. */
   waiting: number;

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { DAY_MS, type Key, type Person, ROLES } from '../domain/index.ts';
+import { DAY_MS, HOUR_MS, isoOf, type Key, type Person, ROLES } from '../domain/index.ts';
 import { allMayChange, MANIFEST, othersMay } from '../store/index.ts';
 import type { Config } from './config.ts';
 
@@ -202,7 +202,7 @@ function* ofDisk({ data, backup }: Config): Generator<Advice> {
 }
 
 /** A backup is made every night. */
-const OLDEST_MS = 36 * 3_600_000;
+const OLDEST_MS = 36 * HOUR_MS;
 
 function* ofBackups({ backup: { dir }, data }: Config, nowMs: number): Generator<Advice> {
   const about = 'backups';
@@ -213,7 +213,7 @@ function* ofBackups({ backup: { dir }, data }: Config, nowMs: number): Generator
   }
   const newestMs = Math.max(...backupsIn(dir).map((path) => statSync(join(path, MANIFEST)).mtimeMs), 0);
   if (nowMs - newestMs > OLDEST_MS && existsSync(data)) {
-    const age = newestMs === 0 ? 'none yet' : `of ${new Date(newestMs).toISOString()}`;
+    const age = newestMs === 0 ? 'none yet' : `of ${isoOf(newestMs)}`;
     const todo = 'run lamppost backup, and look in the log for why the nightly one failed';
     yield { about, problem: `the newest backup in ${dir}: ${age}`, todo };
   }

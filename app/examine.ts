@@ -1,10 +1,9 @@
-import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { fileURLToPath } from 'node:url';
 import { MEDIA_FOLDER } from '../citizens/index.ts';
 import { LamppostError } from '../domain/index.ts';
+import { readInFull } from '../history/index.ts';
 import { type DamagedBlocks, describeDamage, missingBlocks, walkBlocks } from '../journal/index.ts';
 import { createSealer, keyFileFault } from '../notify/index.ts';
 import { HOLDS, isDamage, MANIFEST, ownerOf, readManifest, sealsIn, sha256Of } from '../store/index.ts';
@@ -37,7 +36,6 @@ const SQLITE = ['journal', 'state', 'sessions', 'deliveries', 'reporters'].map((
 /** What an earlier version kept of devices and keys, until a start takes it over. */
 const OF_BEFORE = 'registry.sqlite';
 const HISTORY = 'history.duckdb';
-const READER = fileURLToPath(new URL('../history/read-in-full.ts', import.meta.url));
 
 /**
  * Reads every file of a data folder or backup in full and compares them with each other. It changes nothing. `owned`:
@@ -273,7 +271,7 @@ class Examiner {
     if (this.#inUse !== null) return this.#progress(`${HISTORY}: the server has it open; stop it to read that file`);
     this.#progress(`${HISTORY}: ${statSync(path).size} bytes`);
     this.#read.push(HISTORY);
-    const read = await readHistory(path);
+    const read = await readInFull(path);
     if ('problem' in read) return this.#add(HISTORY, read.problem);
     const { ledger = 0, stored = 0 } = this.#state ?? {};
     if (this.#state === null) return;
@@ -315,20 +313,4 @@ function* jsonFaults(db: DatabaseSync): Generator<string> {
     const { n } = db.prepare(`select count(*) as n from "${table}" where ${wrong}`).get()!;
     if (Number(n) > 0) yield `${n} rows of ${table} have a ${column} that is not JSON`;
   }
-}
-
-type Read = { readings: number; cursor: number; pruned: boolean } | { problem: string };
-
-/** Reads a history in a process of its own, which a damaged file may end. */
-function readHistory(path: string): Promise<Read> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [READER, path], { maxBuffer: 1024 ** 2 }, (error, out, err) => {
-      if (error === null) return resolve(JSON.parse(out) as Read);
-      const why =
-        /Error: (.*)/.exec(err)?.[1] ??
-        /what\(\): *(.*)/.exec(err)?.[1] ??
-        `reading it ended with ${error.signal ?? error.code}`;
-      resolve({ problem: `it cannot be read in full: ${why.slice(0, 200)}` });
-    });
-  });
 }

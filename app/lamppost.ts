@@ -51,10 +51,9 @@ import {
   loadCity,
   refuseMovedStates,
 } from './city-in-force.ts';
-import { folderOfSnapshots, snapshotJob } from './cluster-snapshots.ts';
 import { type Config, type Pems, readCertificates } from './config.ts';
 import { createDownlinkQueue } from './downlinks.ts';
-import { createJobs } from './jobs.ts';
+import { createJobs, folderOfSnapshots, snapshotJob } from './jobs.ts';
 import { beginMembership, type Membership } from './membership.ts';
 import { unknownDepartments } from './oidc-settings.ts';
 import { openPeople } from './people-deps.ts';

@@ -36,7 +36,7 @@ const PARTLY_FROM_JOURNAL: Readonly<Record<string, (of: string, beside: string) 
   // From the oldest event that both keep: old ones go.
   outbox: (of, beside) => `
     select row_number() over (order by n) as place, id, type, subject, time, department, district, severity, rule,
-      ticket, hearers, body
+      ticket, audience, body
     from ${of}.outbox where n >= coalesce((select min(n) from ${of}.outbox where id in (select id from ${beside}.outbox)), 0)`,
   // One that begins to count elsewhere is another one.
   rules_checksum: (of, beside) => `

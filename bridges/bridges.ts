@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import type { MqttClient } from 'mqtt';
 import type { Logger } from 'pino';
 import type { Carrier } from '../broker/index.ts';
-import { type CityBridge, type Clock, LamppostError, type SecretPlace, type Timers } from '../domain/index.ts';
+import {
+  type CityBridge,
+  type Clock,
+  LamppostError,
+  SECOND_MS,
+  type SecretPlace,
+  type Timers,
+  WEEK_MS,
+} from '../domain/index.ts';
 import { Bridge, type BridgeStatus } from './bridge.ts';
 import type { DownlinkQueue } from './downlinks.ts';
 
@@ -44,7 +52,7 @@ export interface Bridges {
 }
 
 /** How long a kept session of MQTT 5 outlives its connection, s. */
-const SESSION_SECONDS = 7 * 86_400;
+const SESSION_SECONDS = WEEK_MS / SECOND_MS;
 /** What the other broker may send before it is acknowledged (MQTT 5). */
 const RECEIVE_MAXIMUM = 1_000;
 const CONNECT_TIMEOUT_MS = 20_000;

@@ -1,7 +1,6 @@
 import type { Client } from 'aedes';
-import type { Timers } from '../domain/index.ts';
+import { SECOND_MS, type Timers } from '../domain/index.ts';
 
-const SECOND_MS = 1_000;
 /** A longer timer would end at once. */
 const MOST_SECONDS = 2 ** 31 / SECOND_MS - 1;
 /** Wills that wait at the same time: a key may have as many client ids as it likes. */

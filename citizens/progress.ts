@@ -173,7 +173,7 @@ export class ProgressSender {
     return found !== null;
   }
 
-  /** Ends it, and forgets the contact. */
+  /** Removes a follower and the contact; resolves to false where there is none of this secret. */
   async end(secret: string): Promise<boolean> {
     const found = this.get(secret);
     if (found !== null) await this.#parts.writes.unfollow([found.id]);

@@ -1,4 +1,5 @@
 import type { KeyCopy, SharedKeys } from '../cluster/index.ts';
+import { WEEK_MS } from '../domain/index.ts';
 import {
   ASKING,
   type FollowerRow,
@@ -35,7 +36,7 @@ export function copyOf({ rows }: CitizenStore, onFollower: () => void): KeyCopy 
 }
 
 /** Marks of what was deleted stay for so long: a node that is cut off for less needs nothing else. */
-const MARKS_MS = 7 * 86_400_000;
+const MARKS_MS = WEEK_MS;
 
 /** Returns what changes the rows of every node of a cluster: the bucket first, then the file of this node. */
 export function createSharedWrites({ store, keys, now, sharePhotos }: Parts): CitizenWrites {

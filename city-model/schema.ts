@@ -218,7 +218,7 @@ const Parameter = strict({
 });
 
 const MOST_COMMANDS = 32;
-const LONGEST_VALID_MS = 366 * 24 * HOUR_MS;
+const LONGEST_VALID_MS = 366 * DAY_MS;
 
 const DownlinkSchema = strict({
   port: z.number().int().min(1).max(223),

@@ -5,6 +5,7 @@ import {
   type CommandRefusal,
   type CommandSpec,
   type CommandState,
+  DAY_MS,
   type DesiredState,
   type DeviceCommand,
   type DeviceSaid,
@@ -74,7 +75,7 @@ const idOf = ({ name }: Pick<AskedAt, 'name'>) => `c-${name}`;
 const MOST_KEPT = 100;
 /** Commands that expire with one block; the next one has the rest. */
 const MOST_DUE = 1_000;
-const LONGEST_MS = 366 * 86_400_000;
+const LONGEST_MS = 366 * DAY_MS;
 
 /**
  * Decides commands and desired states in the log's order. The caller holds the transaction and undoes it where one of

@@ -349,7 +349,7 @@ export {
   TicketSchema,
   type TicketStatus,
 } from './ticket.ts';
-export { DAY_MS, formatDuration, HOUR_MS, isoOf, MINUTE_MS, parseDuration, SECOND_MS } from './time.ts';
+export { DAY_MS, formatDuration, HOUR_MS, isoOf, MINUTE_MS, parseDuration, SECOND_MS, WEEK_MS } from './time.ts';
 export { wordingOf } from './wording.ts';
 export { element, escapeXml, type Xml, xmlOf, xmlTextOf } from './xml.ts';
 export { createZone, type Zone } from './zone.ts';

@@ -1,4 +1,5 @@
 import type { Measure } from './kind.ts';
+import type { DAY_MS, WEEK_MS } from './time.ts';
 
 /** Severities, from lowest to highest. */
 export const SEVERITIES = ['info', 'low', 'medium', 'high', 'critical'] as const;
@@ -137,7 +138,7 @@ export interface JumpCondition {
  */
 export interface AnomalyCondition extends WindowAggregate {
   readonly kind: 'anomaly';
-  readonly seasonMs: 86_400_000 | 604_800_000;
+  readonly seasonMs: typeof DAY_MS | typeof WEEK_MS;
   readonly deviations: number;
   readonly trainMs: number;
   readonly leastSpread: number;
@@ -164,7 +165,7 @@ export interface ForecastCondition {
   /** Null: no new line; `trend` only. */
   readonly reset: number | null;
   /** `holt_winters` only. */
-  readonly seasonMs: 86_400_000 | 604_800_000;
+  readonly seasonMs: typeof DAY_MS | typeof WEEK_MS;
   readonly op: 'above' | 'below';
   readonly threshold: number;
   readonly clear: number;

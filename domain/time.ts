@@ -3,6 +3,7 @@ export const MINUTE_MS = 60_000;
 export const HOUR_MS = 3_600_000;
 /** A day of 24 hours; a calendar day of a zone may be longer or shorter. */
 export const DAY_MS = 86_400_000;
+export const WEEK_MS = 604_800_000;
 
 /**
  * Epoch milliseconds as ISO 8601 UTC: `2026-11-28T10:00:00.000Z`; null stays null. Throws RangeError beyond ±8.64e15.

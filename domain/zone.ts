@@ -1,3 +1,5 @@
+import { DAY_MS, MINUTE_MS } from './time.ts';
+
 /** Local time of one IANA zone. Node's own zone data (ICU); offsets are cached by the quarter of an hour. */
 export interface Zone {
   /** ms to add to UTC for local time. */
@@ -9,8 +11,7 @@ export interface Zone {
 const zones = new Map<string, Zone>();
 
 // Changes of offset happen at whole quarters of an hour everywhere since 1972.
-const STEP_MS = 900_000;
-const DAY_MS = 86_400_000;
+const STEP_MS = 15 * MINUTE_MS;
 const MOST_KEPT = 4_096;
 
 /** The zone by its IANA name; throws `RangeError` on a name that is none. */

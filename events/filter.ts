@@ -75,8 +75,8 @@ export function conditionsFor({ types, visibleTo, ownAlerts, ...filter }: EventF
   const own = JSON.stringify(visibleTo);
   const ofOwn = '(select value from json_each(?))';
   const alerts = ownAlerts ? ` and department in ${ofOwn}` : '';
-  const gets = `exists (select 1 from json_each(hearers) where value in ${ofOwn})`;
-  const sqlOfOwn = `${sql} and ((hearers is null${alerts}) or ${gets})`;
+  const gets = `exists (select 1 from json_each(audience) where value in ${ofOwn})`;
+  const sqlOfOwn = `${sql} and ((audience is null${alerts}) or ${gets})`;
   return { sql: sqlOfOwn, params: [...params, ...(ownAlerts ? [own] : []), own] };
 }
 

@@ -7,8 +7,8 @@ import { audienceOf, conditionsFor, type EventFilter, routingOf } from './filter
 
 /**
  * Tables of the outbox, in the engine's state file: events by number, 1, 2, 3 … without gaps. `outbox_cursors`: the
- * number up to which versions that had copies of the events for MQTT had made them. `hearers`: the departments that may
- * see an event; null: all. The name of the store shows whether a number is of these events or of others: it follows
+ * number up to which versions that had copies of the events for MQTT had made them. `audience`: the departments that
+ * may see an event; null: all. The name of the store shows whether a number is of these events or of others: it follows
  * from the first event, so that every node of a cluster has the same one, and a restore gives another one.
  */
 export const OUTBOX_SCHEMA: RoomSchema = {
@@ -43,6 +43,7 @@ export const OUTBOX_SCHEMA: RoomSchema = {
     // Bytes of all bodies up to this one; it counts from 0 on for those that were there.
     'alter table outbox add column bytes_to integer not null default 0;',
     `update outbox_store set name = '${UNNAMED}' where not exists (select 1 from outbox);`,
+    'alter table outbox rename column hearers to audience;',
   ],
 };
 
@@ -68,7 +69,7 @@ export interface Outbox {
 /** Creates the writer over a database that has `OUTBOX_SCHEMA`. */
 export function createOutbox(db: DatabaseSync): Outbox {
   const insert = db.prepare(`
-    insert into outbox (id, type, subject, time, department, district, severity, rule, ticket, hearers, body, bytes_to)
+    insert into outbox (id, type, subject, time, department, district, severity, rule, ticket, audience, body, bytes_to)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?11,
       octet_length(?11) + coalesce((select bytes_to from outbox order by n desc limit 1), 0))`);
   const prune = db.prepare('delete from outbox where n <= ?');

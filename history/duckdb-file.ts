@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { copyFile, statfs, truncate } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { type HistoryStore, LamppostError } from '../domain/index.ts';
 import { scanDuckdb } from './scan.ts';
@@ -71,6 +73,25 @@ export async function openDuckdbScan(path: string): Promise<Pick<HistoryStore, '
     const why = /lock/i.test(message) ? 'a server has it open: ask that one, with --url' : message;
     throw new LamppostError('history', `the history ${path} cannot be opened: ${why}`, { cause });
   }
+}
+
+const READER = fileURLToPath(new URL('./read-in-full.ts', import.meta.url));
+
+/** What a whole file has; `problem`: why it cannot be read to its end. */
+type InFull = { readings: number; cursor: number; pruned: boolean } | { problem: string };
+
+/** Reads a history to its end, in a process of its own, which a damaged file may end. Never rejects. */
+export function readInFull(path: string): Promise<InFull> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [READER, path], { maxBuffer: 1024 ** 2 }, (error, out, err) => {
+      if (error === null) return resolve(JSON.parse(out) as InFull);
+      const why =
+        /Error: (.*)/.exec(err)?.[1] ??
+        /what\(\): *(.*)/.exec(err)?.[1] ??
+        `reading it ended with ${error.signal ?? error.code}`;
+      resolve({ problem: `it cannot be read in full: ${why.slice(0, 200)}` });
+    });
+  });
 }
 
 const COPY = 'the_copy';

@@ -66,7 +66,7 @@ export interface LedgerStore {
   cursor(): number;
   /** The block up to which a database over the network has readings on its disk; null where that is not known. */
   confirmed(): number | null;
-  /** Keeps it. Call it inside a transaction. */
+  /** Writes the number that `confirmed` returns. Call it inside a transaction. */
   confirm(seq: number): void;
   /** Counts blocks in order, and the entries that left the quarantine with them. Call it inside a transaction. */
   count(outcomes: readonly Outcome[], replayed: readonly Replayed[]): void;

@@ -1,7 +1,8 @@
+import { DAY_MS } from '../domain/index.ts';
+
 // ISO 8601 with date, time and zone; a time without a zone would mean a different instant in every city.
 const ISO = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)$/;
 const LEAP_SECOND = 60;
-const DAY_MS = 86_400_000;
 
 /**
  * Returns epoch milliseconds from an ISO 8601 text with zone, or from a number of milliseconds; NaN for anything else.

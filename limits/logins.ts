@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { Clock, LoginsFailing, Timers } from '../domain/index.ts';
+import { type Clock, HOUR_MS, type LoginsFailing, type Timers } from '../domain/index.ts';
 import { TokenBucket } from './bucket.ts';
 import type { Counter } from './shared-failures.ts';
 
@@ -41,7 +41,7 @@ const MOST_DELAY_MS = 5_000;
 /** Failures, of a known name and of all names, that are an event. */
 const REPORTED = 20;
 const REPORTED_OF_SOURCE = 200;
-const REPORT_EVERY_MS = 3_600_000;
+const REPORT_EVERY_MS = HOUR_MS;
 /** Events of all sources together. */
 const REPORTS = { perSecond: 60 / 3_600, burst: 60 };
 /** Delayed responses at once, of one source and of all: beyond it a connection is closed without one. */

@@ -119,12 +119,12 @@ function deliveryOf(row: Row): Delivery {
   };
 }
 
-function attemptOf({ at, ms, outcome, status, answer }: Row): Attempt {
+function attemptOf({ at, ms, outcome, status, response }: Row): Attempt {
   return {
     at: isoOf(Number(at)),
     ms: Number(ms),
     outcome: outcome as Outcome,
     status: status === null ? null : Number(status),
-    response: String(answer),
+    response: String(response),
   };
 }

@@ -112,6 +112,7 @@ export const NOTIFY_SCHEMA: RoomSchema = {
   create table unreported (n integer primary key autoincrement, revision integer, body text not null) strict;
   create table results_taken (one integer primary key check (one = 1), seq integer not null) strict;
 `,
+    'alter table attempts rename column answer to response;',
   ],
 };
 

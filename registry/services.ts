@@ -1,11 +1,13 @@
 import {
   type City,
+  DAY_MS,
   type Device,
-  HOUR_MS,
+  isoOf,
   type Key,
   LamppostError,
   type NewCalibration,
   requireName,
+  WEEK_MS,
 } from '../domain/index.ts';
 import type { RegistryCommand, RegistryResults } from './commands.ts';
 import { hashSecret, sameHash } from './credentials.ts';
@@ -23,10 +25,10 @@ export type DeviceWithSecret = Device & { readonly secret?: string };
 type Shown<T> = T & { readonly secret: string };
 
 /** How long an old secret stays valid beside a new one, where nothing else is asked for. */
-export const OVERLAP_MS = 24 * HOUR_MS;
+export const OVERLAP_MS = DAY_MS;
 /** The longest overlap. */
-const MOST_OVERLAP_MS = 30 * 24 * HOUR_MS;
-const CLAIM_MS = 7 * 24 * HOUR_MS;
+const MOST_OVERLAP_MS = 30 * DAY_MS;
+const CLAIM_MS = WEEK_MS;
 
 /** How a secret is replaced: at once (null), or with the old one valid for so long, ms. */
 export type Overlap = number | null;
@@ -188,7 +190,7 @@ export function createDeviceService<C>(parts: DeviceParts<C>): DeviceService<C> 
       const code = drawn.secret();
       const untilMs = drawn.nowMs + validMs;
       await submit({ do: 'device.claim-code', device, hash: hashText(code), untilMs }, caller);
-      return { device, code, expiresAt: new Date(untilMs).toISOString() };
+      return { device, code, expiresAt: isoOf(untilMs) };
     },
     async claim(device, code, caller) {
       // Who does not know the code causes no record of the log.

@@ -298,6 +298,9 @@ const HELD = `
   create index ticket_waits_by_hold on ticket_waits (cause, held_ms) where reason = 'silenced';
 `;
 
+/** Whether the history of the ticket names the alert. */
+const NOTED = 'alter table ticket_alerts rename column told to noted;';
+
 /** The tables of the tickets, as the steps that lead to them. */
 export const TICKET_SCHEMA: RoomSchema = {
   room: 'tickets',
@@ -318,5 +321,6 @@ export const TICKET_SCHEMA: RoomSchema = {
     ENDS,
     UNSEEN,
     HELD,
+    NOTED,
   ],
 };

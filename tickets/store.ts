@@ -124,7 +124,7 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
     insert into ticket_changes (ticket, ordinal, at, "by", action, "from", "to", note, statement)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const attach = db.prepare(`
-    insert into ticket_alerts (ticket, ordinal, rule, "group", state, severity, since, attached, told)
+    insert into ticket_alerts (ticket, ordinal, rule, "group", state, severity, since, attached, noted)
     values (?1, (select coalesce(max(ordinal) + 1, 0) from ticket_alerts where ticket = ?1), ?2, ?3, ?4, ?5, ?6, 1, ?7)`);
   const setAlert = db.prepare(`
     update ticket_alerts set state = ?, severity = ?, unseen = 0 where rule = ? and "group" = ? and attached = 1`);
@@ -145,8 +145,8 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
     `select 1 from ticket_alerts where ticket = ? and rule = ? and "group" = ? and state = 'firing' limit 1`,
   );
   const resolveMs = db.prepare('select resolve_ms as ms from tickets where id = ?');
-  const unnoted = db.prepare('select "group" from ticket_alerts where ticket = ? and told = 0 order by ordinal');
-  const note = db.prepare('update ticket_alerts set told = 1 where ticket = ? and told = 0');
+  const unnoted = db.prepare('select "group" from ticket_alerts where ticket = ? and noted = 0 order by ordinal');
+  const note = db.prepare('update ticket_alerts set noted = 1 where ticket = ? and noted = 0');
   const release = db.prepare('update ticket_alerts set attached = 0 where ticket = ? and attached = 1');
   const taken = db.prepare(`
     select 1 from ticket_alerts mine join ticket_alerts other

@@ -1,12 +1,12 @@
 import type { SQLOutputValue } from 'node:sqlite';
-import { DAY_MS, UNNAMED } from '../../domain/index.ts';
+import { DAY_MS, HOUR_MS, UNNAMED } from '../../domain/index.ts';
 import { isShared } from '../share.ts';
 import type { SessionsFile } from './file.ts';
 import { FilterTree, type Subscription } from './filters.ts';
 import { isGroup, type KeptSubscription, type Owner, type Sent, type Session, type SessionLimits } from './session.ts';
 
 /** Time after a start in which no session expires: while the server was down, no client could return. */
-const GRACE_MS = 3_600_000;
+const GRACE_MS = HOUR_MS;
 /** Stored as the last-seen time of a connected session; after a crash the next start counts instead. */
 const CONNECTED = 0;
 /**

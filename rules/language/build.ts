@@ -12,6 +12,7 @@ import {
   type Rule,
   SEVERITIES,
   type ThresholdCondition,
+  WEEK_MS,
   WINDOW_FUNCTIONS,
   type WindowAggregate,
 } from '../../domain/index.ts';
@@ -19,7 +20,7 @@ import { metricsOf } from './conditions.ts';
 import type { Raw } from './raw.ts';
 import type { WrittenRule, WrittenWhen } from './schema.ts';
 
-const SEASONS_MS = { '1d': 86_400_000, '1w': 604_800_000 } as const;
+const SEASONS_MS = { '1d': DAY_MS, '1w': WEEK_MS } as const;
 
 /** Builds the rule from a text that has no mistakes. */
 export function buildRule(

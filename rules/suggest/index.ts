@@ -9,6 +9,7 @@ import {
   type ReadOptions,
   type Rule,
   type ShapeOf,
+  WEEK_MS,
 } from '../../domain/index.ts';
 import { createRuleEngine } from '../engine/index.ts';
 import { parseRule } from '../language/index.ts';
@@ -78,7 +79,6 @@ export interface Tried extends Candidate {
 const ROWS_AT_ONCE = 100;
 const MOST_FOLDS = 10;
 const DEVICES = 50;
-const WEEK_MS = 7 * 86_400_000;
 
 interface Wanted {
   readonly metric: string;

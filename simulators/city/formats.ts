@@ -1,3 +1,5 @@
+import { isoOf } from '../../domain/index.ts';
+
 /** A message as a device publishes it. */
 export interface Published {
   readonly topic: string;
@@ -37,7 +39,7 @@ const FORMATS: ReadonlyMap<string, Spoken> = new Map(
       topic: (device) => `tele/${device}/SENSOR`,
       says: new Set(['temperature', 'humidity', 'pm25', 'pm10', 'power', 'voltage']),
       encode: json(({ ts, metrics: { temperature, humidity, pm25, pm10, power, voltage } }) => ({
-        Time: new Date(ts).toISOString().slice(0, 19),
+        Time: isoOf(ts).slice(0, 19),
         ...part('BME280', { Temperature: temperature, Humidity: humidity }),
         ...part('SDS0X1', { 'PM2.5': pm25, PM10: pm10 }),
         ...part('ENERGY', { Power: power, Voltage: voltage }),

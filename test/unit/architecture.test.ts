@@ -24,7 +24,8 @@ function sourcesOf(room: string): string[] {
 
 function importsOf(room: string): Import[] {
   return sourcesOf(room).flatMap((file) => {
-    const found = readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?'(\.[^']+)'/g);
+    // A thread or a process of its own is started by the URL of its file.
+    const found = readFileSync(file, 'utf8').matchAll(/(?:from|import|new URL)\s*\(?'(\.[^']+)'/g);
     return [...found].map(([, path]) => ({
       file: relative(ROOT, file),
       target: relative(ROOT, resolve(dirname(file), path!)),
@@ -34,9 +35,16 @@ function importsOf(room: string): Import[] {
 
 const leaving = (room: string) => importsOf(room).filter(({ target }) => !target.startsWith(`${room}/`));
 
+/** Files and folders beside the rooms that are named by their URL. */
+const BESIDE: Readonly<Record<string, readonly string[]>> = {
+  'api/routes/pages.ts': ['console'],
+  'cli/demo-cluster.ts': ['bin/lamppost.js'],
+  'cli/start.ts': ['test/bench/main.ts'],
+};
+
 test.each(ROOMS)('rooms - %s imports only the doors of rooms before it', (room) => {
   for (const { file, target } of leaving(room)) {
-    if (target === 'package.json') continue;
+    if (target === 'package.json' || BESIDE[file]?.includes(target)) continue;
     const [other, ...rest] = target.split('/');
     expect(ROOMS.indexOf(other!), `${file} imports ${target}`).toBeGreaterThanOrEqual(0);
     expect(ROOMS.indexOf(other!), `${file} imports ${target}`).toBeLessThan(ROOMS.indexOf(room));
@@ -62,6 +70,38 @@ test.each(ROOMS)('rooms - %s has one door, with an explicit list of what it offe
 test('rooms - the root holds configuration and documents only', () => {
   const code = readdirSync(ROOT).filter((name) => /\.[jt]sx?$/.test(name));
   expect(code).toEqual(['vitest.config.ts']);
+});
+
+const textOf = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+
+/** Returns the body of a function of a file, or of a method of its class. */
+const bodyOf = (text: string, head: RegExp) => new RegExp(`^( *)(?:${head.source})[^]*?^\\1\\}`, 'm').exec(text)![0];
+
+/** Returns the names of the steps of a start, in the order of the code. */
+function stepsInCode(): string[] {
+  const [process, threads] = ['app/lamppost.ts', 'app/threads/start.ts'].map(textOf) as [string, string];
+  const inner: readonly (readonly [string, string])[] = [
+    ['await startThreads(', bodyOf(threads, /export async function startThreads\(/)],
+    ['await this.#join()', bodyOf(process, /async #join\(/)],
+    ['await this.#startServices(', bodyOf(process, /async #startServices\(/)],
+  ];
+  const all = inner.reduce(
+    (text, [call, body]) => text.replace(call, () => body),
+    bodyOf(process, /async #startAll\(/),
+  );
+  const done = [...all.matchAll(/(?:[sS]teps\.do\(\s*|await thread\()'([^']+)'/g)];
+  return done.map(([call, name]) => (call.includes('thread(') ? `${name} thread` : name!));
+}
+
+test('start - the page of the architecture lists its steps in the order of the code', () => {
+  const page = textOf('docs/architecture.md');
+  const [, list] = /The steps, in order:\n\n(.*?)\n\n/s.exec(page)!;
+  const listed = [...list!.matchAll(/`([^`]+)`/g)].map(([, name]) => name!).filter((name) => !name.includes('/'));
+  expect(listed).toEqual(stepsInCode());
+  // None is done in another place, where this test would not see it.
+  const elsewhere = sourcesOf('app').flatMap((file) => readFileSync(file, 'utf8').match(/[sS]teps\.do\(/g) ?? []);
+  const ofThreads = listed.filter((name) => name.endsWith(' thread'));
+  expect(elsewhere).toHaveLength(listed.length - ofThreads.length + 1);
 });
 
 /** What few servers need: it is loaded where it is used, not at every start. */

@@ -9,7 +9,7 @@ import { Age } from '../parts/words.tsx';
 import { refusalOf, useMay } from '../session.ts';
 import { Ledger } from './now/Ledger.tsx';
 import { Bridges } from './system/Bridges.tsx';
-import { Figures } from './system/Figures.tsx';
+import { Measured } from './system/Measured.tsx';
 import { Nodes } from './system/Nodes.tsx';
 
 /** Whether Lamppost itself works: its parts, how far each is behind, space and backups. */
@@ -31,7 +31,7 @@ export function System() {
           {mayMetrics && <Bridges />}
         </div>
         <div className="stack">
-          {mayMetrics && <Figures />}
+          {mayMetrics && <Measured />}
           {mayBackups && <Backups />}
           {mayQuarantine && <Space />}
           <section className="panel stack">

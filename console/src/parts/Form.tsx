@@ -7,7 +7,7 @@ interface Props {
   readonly title: string;
   readonly submit: string;
   readonly close: () => void;
-  /** Does it; what it throws is shown, and what was typed stays. */
+  /** Sends what was typed; what it throws is shown, and the fields keep their contents. */
   readonly run: () => Promise<void>;
   readonly children: React.ReactNode;
 }
