@@ -166,7 +166,7 @@ describe('memory', () => {
     const key = api.key('viewer');
     const lines = ['GET /api/v1/tickets?limit=1000 HTTP/1.1', 'host: x', `authorization: Bearer ${key}`, ''];
     // More than the system's buffers take.
-    const deaf = rawClient(api.port, Array.from({ length: 30 }, () => lines).flat());
+    const deaf = rawClient(api.port, Array.from({ length: 10 }, () => lines).flat());
     deaf.socket.pause();
     expect((await api.fetch('/api/v1/tickets?limit=1000')).status).toBe(200);
     await until(() => (api.deps.refusals.counts().memory ?? 0) > 0, 'the refusal');
