@@ -133,6 +133,11 @@ export function moveOf({ action, public: isPublic = false }: Pick<ActionRequest,
   return action === 'comment' && isPublic ? 'reply' : action;
 }
 
+/** Throws `invalid` where a comment, also a public one, has no text. */
+export function requireText({ action, note = '' }: Pick<ActionRequest, 'action' | 'note'>): void {
+  if (action === 'comment' && note === '') throw new LamppostError('invalid', 'note: a comment needs a text');
+}
+
 /** The lifecycle: for each action from which status to which, by whom, and what it changes. All else is refused. */
 export const MOVES: Readonly<Record<TicketAction, Move>> = {
   acknowledge: { from: ['open'], to: 'acknowledged', by: ['city', 'department', 'party'], done: 'acknowledged' },

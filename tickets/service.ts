@@ -8,6 +8,7 @@ import {
   LamppostError,
   nearestAsset,
   type Place,
+  requireName,
   type Service,
   suggest,
   type Ticket,
@@ -29,6 +30,7 @@ import {
   refusal,
   requireParty,
   requireReach,
+  requireText,
   type TicketAction,
 } from './lifecycle.ts';
 import type { FiringAlerts } from './match.ts';
@@ -129,9 +131,10 @@ export class TicketService {
     this.reporters = new Reporters({ tickets, writer, clock, city, rebind: this.#rebind });
   }
 
-  /** Does a requested action, after checking permission, version and open parts. */
+  /** Does a requested action, after checking its text, permission, version and open parts. */
   act(request: ActionRequest): Ticket[] {
     const { action, actor } = request;
+    requireText(request);
     const allowed = this.#allowed({ ...request, action: moveOf(request) });
     if (action === 'resolve') this.#requireNoOpenParts(allowed);
     if (action === 'reopen') this.#rebind(allowed);
@@ -156,9 +159,13 @@ export class TicketService {
     return this.#writer.change(ticket, { atMs: this.#clock.now(), by, action: 'commented', note }, this.#city());
   }
 
-  /** Opens the ticket of a request; near an open ticket of the same service, as another report of that one. */
+  /**
+   * Opens the ticket of a request; near an open ticket of the same service, as another report of that one. Throws
+   * `invalid`, with a suggestion, where an operator names a district or an asset that the city does not have.
+   */
   open({ id = this.#newId(), by, same, actor, extras = {}, ...wanted }: Request): Ticket[] {
     const city = this.#city();
+    requireKnown(wanted, city);
     const service = serviceOf(wanted.service, city);
     const of = { ...wanted, asset: assetOf(wanted, service, city) };
     if (actor !== undefined) requireReach(actor, 'tickets.open', [service.department]);
@@ -307,6 +314,16 @@ export class TicketService {
   #isOfOther({ id }: Ticket, asset: string): boolean {
     return this.#tickets.children(id).some((child) => child.asset !== null && child.asset !== asset);
   }
+}
+
+/**
+ * A citizen's place and asset were looked up when the request was submitted: where the city has changed since, what
+ * they wrote is not lost.
+ */
+function requireKnown({ origin, district, asset }: Pick<Request, 'origin' | 'district' | 'asset'>, city: TicketCity) {
+  if (origin === 'citizen') return;
+  requireName('district', district, city.districts);
+  if (asset !== undefined && asset !== null) requireName('asset', asset, city.assets);
 }
 
 /** An asset that the city does not have any more is none. */

@@ -246,3 +246,49 @@ test('service - refused actions change nothing', () => {
   expect(state.dump()).toEqual(before);
   expect(city.departments.size).toBe(5);
 });
+
+const wanted = {
+  id: 'o-5-0',
+  origin: 'operator',
+  by: 'key:k1',
+  service: 'air-quality',
+  title: 'Smoke',
+  titleZh: '烟雾',
+  description: null,
+  district: 'harbour',
+  severity: 'low',
+  location: null,
+  address: null,
+  same: null,
+} as const;
+const pole = { id: 'p-1', kind: 'pole', title: null, services: [], location: { lat: 31.2, lon: 121.5 } };
+
+test('service - a ticket is opened by hand for a district that the city knows', () => {
+  const { state, refused } = bench();
+  const before = state.dump();
+  expect(() => state.service.open({ ...wanted, district: 'habour' })).toThrow(
+    expect.objectContaining({ code: 'invalid', message: 'unknown district "habour": did you mean "harbour"?' }),
+  );
+  expect(refused(() => state.service.open({ ...wanted, service: 'air' }))).toBeNull();
+  expect(state.dump()).toEqual(before);
+  expect(state.service.open(wanted).at(-1)).toMatchObject({ id: 'o-5-0', district: 'harbour' });
+});
+
+test('service - a ticket is opened by hand about an asset that the city knows; a citizen’s lost asset is none', () => {
+  const { state } = bench({}, { assets: new Map([[pole.id, pole]]) });
+  expect(() => state.service.open({ ...wanted, asset: 'p-11' })).toThrow(
+    expect.objectContaining({ code: 'invalid', message: 'unknown asset "p-11": did you mean "p-1"?' }),
+  );
+  expect(state.service.open({ ...wanted, asset: 'p-1' }).at(-1)).toMatchObject({ asset: 'p-1' });
+  const lost = state.service.open({ ...request, asset: 'p-11', district: '' });
+  expect(lost.at(-1)).toMatchObject({ id: 'c-1', asset: null, district: '' });
+});
+
+test('service - a comment needs a text, also a public one', () => {
+  const { state, act } = bench();
+  const before = state.dump();
+  const fault = expect.objectContaining({ code: 'invalid', reason: null, message: 'note: a comment needs a text' });
+  for (const given of [{}, { note: '' }, { note: '', public: true }])
+    expect(() => act('comment', given)).toThrow(fault);
+  expect(state.dump()).toEqual(before);
+});

@@ -93,7 +93,7 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
     const actor: Actor = asParty ? { ...CITY, department: ticket.offer?.to ?? 'cleaners' } : CITY;
     const to =
       action === 'assign' ? 'cleaners' : action === 'hand-over' ? pick(random, ['waste', 'environment']) : undefined;
-    const one: ActionRequest = { ticket: ticket.id, action, actor, to };
+    const one: ActionRequest = { ticket: ticket.id, action, actor, to, note: 'n' };
     try {
       committed(nowMs, () => state.effects.publish(state.service.act(one)));
     } catch (error) {

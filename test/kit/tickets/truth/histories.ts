@@ -204,7 +204,7 @@ function play(steps: readonly Step[], state: ReturnType<typeof openState>, check
     attempt(() => {
       const { service } = state;
       if (action === 'split') return service.split({ ticket, actor, department: to, note: 'n' });
-      const request: ActionRequest = { ticket, action, actor, severity };
+      const request: ActionRequest = { ticket, action, actor, severity, note: 'n' };
       const named = action === 'assign' || action === 'hand-over' ? { to } : {};
       return service.act({ ...request, ...named });
     });
