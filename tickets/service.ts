@@ -1,13 +1,15 @@
-import { randomBytes } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 import {
   boxAround,
   type Clock,
   distanceM,
   isoOf,
+  type KeyActor,
   LamppostError,
   nearestAsset,
+  type PersonActor,
   type Place,
+  requesterId,
   requireName,
   type Service,
   suggest,
@@ -37,6 +39,7 @@ import type { FiringAlerts } from './match.ts';
 import { Reporters } from './reporters.ts';
 import { createSilenceNews, type SilenceChange, type SilenceNews } from './silence-news.ts';
 import { createSilenceStore, type Silence, type SilenceStore } from './silence-store.ts';
+import { FROM_NOW, type WantedSilence } from './silences.ts';
 import { createMove } from './steps.ts';
 import { createTicketStore, type TicketExtras, type TicketStore } from './store.ts';
 import { createWaitStore, type WaitStore } from './waits.ts';
@@ -44,8 +47,8 @@ import { type TicketCity, TicketWriter } from './writer.ts';
 
 /** A ticket that a citizen or an operator requests. */
 export interface Request {
-  /** By default the service makes one. */
-  readonly id?: string;
+  /** Its place in the log, such as `812-0`: the id of the ticket is made of it. */
+  readonly place: string;
   readonly origin: 'citizen' | 'operator';
   readonly by: string;
   readonly service: string;
@@ -78,6 +81,15 @@ export interface Split {
   readonly note: string;
 }
 
+/** When a silence was asked for, and its place in the log, such as `812-0`. */
+interface SilenceMoment {
+  readonly atMs: number;
+  readonly place: string;
+}
+
+/** How ids of tickets that people request begin, by their origin. */
+const ID_PREFIX = { citizen: 'r', operator: 'o' } as const satisfies Record<Request['origin'], string>;
+
 interface Parts {
   /** A file that has `TICKET_SCHEMA`. */
   readonly db: DatabaseSync;
@@ -85,8 +97,6 @@ interface Parts {
   /** The city in force. */
   readonly city: () => TicketCity;
   readonly firing: FiringAlerts;
-  /** Returns the id of a ticket that an operator opens. */
-  readonly newId?: () => string;
 }
 
 /**
@@ -105,11 +115,10 @@ export class TicketService {
   readonly #writer: TicketWriter;
   readonly #city: () => TicketCity;
   readonly #clock: Clock;
-  readonly #newId: () => string;
   readonly #move: (byMs: number) => void;
   readonly #rebind: (ticket: Ticket) => void;
 
-  constructor({ db, clock, city, firing, newId = () => `o-${randomBytes(6).toString('hex')}` }: Parts) {
+  constructor({ db, clock, city, firing }: Parts) {
     const tickets = createTicketStore(db);
     const due = createDueStore(db);
     const writer = new TicketWriter({ tickets, due });
@@ -125,7 +134,6 @@ export class TicketService {
     this.#writer = writer;
     this.#city = city;
     this.#clock = clock;
-    this.#newId = newId;
     this.#move = createMove(db);
     this.#rebind = rebindIn(tickets, firing);
     this.reporters = new Reporters({ tickets, writer, clock, city, rebind: this.#rebind });
@@ -163,9 +171,10 @@ export class TicketService {
    * Opens the ticket of a request; near an open ticket of the same service, as another report of that one. Throws
    * `invalid`, with a suggestion, where an operator names a district or an asset that the city does not have.
    */
-  open({ id = this.#newId(), by, same, actor, extras = {}, ...wanted }: Request): Ticket[] {
+  open({ place, by, same, actor, extras = {}, ...wanted }: Request): Ticket[] {
     const city = this.#city();
     requireKnown(wanted, city);
+    const id = `${ID_PREFIX[wanted.origin]}-${place}`;
     const service = serviceOf(wanted.service, city);
     const of = { ...wanted, asset: assetOf(wanted, service, city) };
     if (actor !== undefined) requireReach(actor, 'tickets.open', [service.department]);
@@ -199,10 +208,17 @@ export class TicketService {
     return [...this.#writer.change(before, change, city), ...opened];
   }
 
-  /** Adds a silence, after checking that it is about departments that the actor may silence. */
-  silence(silence: Silence, actor: Actor): void {
-    requireReach(actor, 'silences.write', this.#silencedBy(silence));
+  /**
+   * Adds a silence, after checking that it is about departments that the actor may silence. Returns it; its id is made
+   * of its place in the log.
+   */
+  silence(wanted: WantedSilence, actor: KeyActor | PersonActor, { atMs, place }: SilenceMoment): Silence {
+    requireReach(actor, 'silences.write', this.#silencedBy(wanted));
+    const createdAt = isoOf(atMs);
+    const startsAt = wanted.startsAt === FROM_NOW ? createdAt : wanted.startsAt;
+    const silence = { ...wanted, startsAt, id: `s-${place}`, author: requesterId(actor), createdAt };
     this.silences.add(silence);
+    return silence;
   }
 
   /** Ends a silence now; false where it had ended or is none. The actor must have been allowed to add it. */

@@ -107,7 +107,7 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
     const service = pick(random, services);
     const { title, titleZh, district, severity } = scene.ticketOf('1.0');
     const location = { lat: 31 + Math.floor(random() * 3), lon: 121 };
-    const of = { id: `c-${++steps}`, origin: 'citizen', by: 'reporter', service, title, titleZh, district } as const;
+    const of = { place: `${++steps}`, origin: 'citizen', by: 'reporter', service, title, titleZh, district } as const;
     const request = { ...of, severity, description: null, location, address: null, same: { withinM: 50 } };
     committed(nowMs, () => state.effects.publish(state.service.open(request)));
     observe(news());
