@@ -12,12 +12,12 @@ import {
   reachOf,
   SEVERITIES,
   type Severity,
-  suggest,
   TICKET_REFUSALS,
   TICKET_STATUSES,
   type Ticket,
   type TicketRefusal,
   type TicketStatus,
+  unknownName,
 } from '../domain/index.ts';
 
 /** Returns the higher of two severities. */
@@ -311,7 +311,8 @@ function codeOf(reason: TicketRefusal) {
 
 /** Throws `unknown-party`, with a suggestion, where the city has no such department, contractor or community. */
 export function requireParty(party: string, departments: ReadonlyMap<string, Department>): void {
-  if (!departments.has(party)) throw refusal('unknown-party', `"${party}"${suggest(party, departments.keys())}`);
+  const fault = unknownName('party', party, departments);
+  if (fault !== null) throw refusal('unknown-party', fault);
 }
 
 /** Returns the name of an actor in histories: `key:<id>`, `person:<id>`, `rule:<id>`, `clock` or `reporter`. */

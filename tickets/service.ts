@@ -5,14 +5,12 @@ import {
   distanceM,
   isoOf,
   type KeyActor,
-  LamppostError,
   nearestAsset,
   type PersonActor,
   type Place,
   requesterId,
   requireName,
   type Service,
-  suggest,
   type Ticket,
 } from '../domain/index.ts';
 import { newTicket, rebindIn } from './alert-changes.ts';
@@ -354,10 +352,8 @@ function assetOf(
 }
 
 function serviceOf(id: string, { services }: Pick<TicketCity, 'services'>): Service {
-  const service = services.get(id);
-  if (service === undefined)
-    throw new LamppostError('not-found', `there is no service "${id}"${suggest(id, services.keys())}`);
-  return service;
+  requireName('service', id, services, '', 'not-found');
+  return services.get(id)!;
 }
 
 /**
