@@ -63,7 +63,7 @@ export {
   type TimeField,
   type ValueField,
 } from './declared-format.ts';
-export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema, TagsSchema } from './device.ts';
+export { DEVICE_ID, type Device, DeviceSchema, type Place, PlaceSchema, TagsSchema } from './device.ts';
 export {
   COMMAND_STATES,
   type CommandResult,
@@ -110,6 +110,7 @@ export {
   type Reason,
   type RegistryRefusal,
   type Rejection,
+  RejectionSchema,
   type ReportRefusal,
   RULE_REFUSALS,
   type RuleRefusal,
@@ -133,7 +134,6 @@ export {
   contains,
   distanceM,
   districtAt,
-  type Place,
   type Polygon,
   type Position,
   polygonsOf,

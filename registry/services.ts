@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import {
   type City,
   type Device,
@@ -6,6 +7,7 @@ import {
   LamppostError,
   type NewCalibration,
   requireName,
+  type ShapeOf,
 } from '../domain/index.ts';
 import type { RegistryCommand, RegistryResults } from './commands.ts';
 import { hashSecret, sameHash } from './credentials.ts';
@@ -32,12 +34,10 @@ const CLAIM_MS = 7 * 24 * HOUR_MS;
 export type Overlap = number | null;
 
 /** A code that an installer trades for the device's secret. */
-export interface ClaimCode {
-  readonly device: string;
-  /** Shown once. */
-  readonly code: string;
-  readonly expiresAt: string;
-}
+export const ClaimCodeSchema = z
+  .object({ device: z.string(), code: z.string().describe('Shown once, here'), expiresAt: z.iso.datetime() })
+  .meta({ id: 'ClaimCode', description: 'A code of one use: an installer trades it for the secret of a device' });
+type ClaimCode = ShapeOf<typeof ClaimCodeSchema>;
 
 /**
  * Devices, as people change them. What changes is a record of the log, is on disk when its promise resolves, and is
