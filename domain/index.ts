@@ -50,6 +50,7 @@ export {
   type Timers,
   unsteppedClock,
 } from './clock.ts';
+export { csvCell, csvLine } from './csv.ts';
 export {
   BYTE_TYPES,
   type ByteField,
