@@ -345,4 +345,4 @@ export {
 export { DAY_MS, formatDuration, HOUR_MS, isoOf, MINUTE_MS, parseDuration, SECOND_MS } from './time.ts';
 export { wordingOf } from './wording.ts';
 export { element, escapeXml, type Xml, xmlOf, xmlTextOf } from './xml.ts';
-export { createZone, type Zone } from './zone.ts';
+export { createZone, type Zone, zoneFault } from './zone.ts';
