@@ -50,7 +50,7 @@ export function carryOutForCitizen(command: CitizenCommand, place: Place, ticket
   if (before !== null) return { ...asked([before]), changes: [] };
   const changes = tickets.open({
     ...wanted,
-    id: `r-${place.name}`,
+    place: place.name,
     origin: 'citizen',
     by: 'reporter',
     severity: 'medium',

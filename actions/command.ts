@@ -4,7 +4,6 @@ import {
   type DesiredState,
   type DeviceCommand,
   grantsOf,
-  isoOf,
   LamppostError,
   lackOf,
   mayAny,
@@ -28,7 +27,6 @@ import {
 } from '../registry/index.ts';
 import {
   type ActionRequest,
-  FROM_NOW,
   type Request,
   requireReach,
   type Silence,
@@ -57,7 +55,7 @@ import {
 export type Command =
   | PersonCommand
   | ({ readonly do: 'ticket.act' } & Omit<ActionRequest, 'actor'>)
-  | ({ readonly do: 'ticket.open' } & Omit<Request, 'id' | 'origin' | 'by' | 'same' | 'actor' | 'extras'>)
+  | ({ readonly do: 'ticket.open' } & Omit<Request, 'place' | 'origin' | 'by' | 'same' | 'actor' | 'extras'>)
   | ({ readonly do: 'ticket.split' } & Omit<Split, 'actor'>)
   | ({ readonly do: 'silence.add' } & Omit<Silence, 'id' | 'author' | 'createdAt'>)
   | { readonly do: 'silence.end'; readonly silence: string }
@@ -161,16 +159,13 @@ export function carryOut(command: Command, actor: Requester, place: Place, on: A
     case 'ticket.open': {
       const { do: _, ...wanted } = command;
       const by = `${actor.kind}:${actor.id}`;
-      return ofTicket(tickets.open({ ...wanted, id: `o-${place.name}`, origin: 'operator', by, same: null, actor }));
+      return ofTicket(tickets.open({ ...wanted, place: place.name, origin: 'operator', by, same: null, actor }));
     }
     case 'ticket.split':
       return ofTicket(tickets.split({ ...command, actor }));
     case 'silence.add': {
       const { do: _, ...wanted } = command;
-      const createdAt = isoOf(place.atMs);
-      const startsAt = wanted.startsAt === FROM_NOW ? createdAt : wanted.startsAt;
-      const silence = { ...wanted, startsAt, id: `s-${place.name}`, author: requesterId(actor), createdAt };
-      tickets.silence(silence, actor);
+      const silence = tickets.silence(wanted, actor, { atMs: place.atMs, place: place.name });
       return { value: silence, changes: [], target: `silence ${silence.id}` };
     }
     case 'silence.end': {

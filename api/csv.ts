@@ -1,24 +1,15 @@
 import type { AuditEntry } from '../actions/index.ts';
-import { isoOf } from '../domain/index.ts';
+import { csvCell, csvLine, isoOf } from '../domain/index.ts';
 import type { RegisteredDevice } from '../registry/index.ts';
 import type { OversightKey, OversightLine } from '../tickets/index.ts';
 import { nameOfValue, type PointsFormat, type ValuesOf } from './points.ts';
-
-/** One line of CSV (RFC 4180); null becomes an empty value. */
-export function csvLine(values: readonly (string | number | null)[]): string {
-  return `${values.map((value) => quoted(String(value ?? ''))).join(',')}\r\n`;
-}
-
-function quoted(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
 
 /** Series as CSV with a header: times in ISO 8601 UTC; a gap is an empty value, a state has the name of its value, a
  * text its text. */
 export function csvPoints(valuesOf: ValuesOf): PointsFormat {
   let start = '';
   let values: ReturnType<ValuesOf>;
-  const shown = (value: number) => (values === undefined ? String(value) : quoted(nameOfValue(values, value)));
+  const shown = (value: number) => (values === undefined ? String(value) : csvCell(nameOfValue(values, value)));
   return {
     head: csvLine(['device', 'metric', 'unit', 'ts', 'value']),
     tail: '',

@@ -1,11 +1,12 @@
-import type { FastifyRequest } from 'fastify';
+import type { FastifyRequest, RouteGenericInterface } from 'fastify';
 import { boundTo, type City, LamppostError, type Permission, TICKET_REFUSALS } from '../domain/index.ts';
+import type { WebhookSettings } from '../notify/index.ts';
 import type { ApiDeps } from './deps.ts';
 import type { App } from './routes/routes.ts';
 import { found } from './schema.ts';
 
 type Deps = Pick<ApiDeps, 'webhooks' | 'subscriptions' | 'quarantine' | 'devices' | 'city' | 'rules'>;
-type Binding = (request: FastifyRequest, own: readonly string[], deps: Deps) => void | Promise<void>;
+type Binding = (request: Bound, own: readonly string[], deps: Deps) => void | Promise<void>;
 
 /**
  * Binds requests to the departments that they reach, by what they name: a receiver, a device, or refused messages. It
@@ -13,7 +14,7 @@ type Binding = (request: FastifyRequest, own: readonly string[], deps: Deps) => 
  * decided and read.
  */
 export function bindToDepartments(app: App, deps: Deps): void {
-  app.addHook('preHandler', async (request) => {
+  app.addHook<Asked>('preHandler', async (request) => {
     const own = boundTo(request.reach);
     const { permission } = request.routeOptions.config;
     if (own !== null && permission !== undefined) await BINDINGS[permission]?.(request, own, deps);
@@ -41,22 +42,20 @@ function refuse(detail: string): never {
   throw new LamppostError('forbidden', `${TICKET_REFUSALS[reason]}: ${detail}`, { reason });
 }
 
-/** What requests about receivers name. */
-interface Asked {
-  readonly params: { readonly id?: string };
-  readonly query: { party?: string };
-  readonly body: Owned | null | undefined;
+/** What the requests name that are bound. */
+interface Asked extends RouteGenericInterface {
+  Params: { readonly id?: string };
+  Querystring: { party?: string; readonly device?: string | readonly string[] };
+  Body: (Owned & { readonly ids?: readonly string[]; readonly device?: string }) | null | undefined;
 }
-interface Owned {
-  readonly party?: string | null;
-  readonly filter?: { readonly departments?: readonly string[] | undefined } | null;
-  readonly webhook?: string;
-}
+/** Whose a receiver is, and what of the departments it gets. */
+type Owned = Partial<Pick<WebhookSettings, 'party' | 'filter'>> & { readonly webhook?: string };
+type Bound = FastifyRequest<Asked>;
 
 type Receivers = Pick<ApiDeps['webhooks'], 'get'> | Pick<ApiDeps['subscriptions'], 'get'>;
 
-async function bindReceiver(request: FastifyRequest, own: readonly string[], service: Receivers): Promise<void> {
-  const { params, query, body } = request as unknown as Asked;
+async function bindReceiver(request: Bound, own: readonly string[], service: Receivers): Promise<void> {
+  const { params, query, body } = request;
   if (params.id !== undefined) {
     const receiver = (await service.get(params.id)) as Owned;
     found(faultOf(receiver, own) === null ? receiver : null, `receiver "${params.id}" of ${own.join(', ')}`);
@@ -67,9 +66,9 @@ async function bindReceiver(request: FastifyRequest, own: readonly string[], ser
   if (query.party === undefined || !own.includes(query.party)) refuse(`party: name one of ${own.join(', ')}`);
 }
 
-async function bindSubscription(request: FastifyRequest, own: readonly string[], deps: Deps): Promise<void> {
+async function bindSubscription(request: Bound, own: readonly string[], deps: Deps): Promise<void> {
   await bindReceiver(request, own, deps.subscriptions);
-  const { webhook } = (request.body ?? {}) as Owned;
+  const { webhook } = request.body ?? {};
   if (webhook === undefined) return;
   const { party } = await deps.webhooks.get(webhook);
   if (party === null || !own.includes(party)) refuse(`webhook: "${webhook}" is none of ${own.join(', ')}`);
@@ -102,9 +101,9 @@ function filterOf(
   return filter;
 }
 
-async function bindQuarantine(request: FastifyRequest, own: readonly string[], deps: Deps): Promise<void> {
+async function bindQuarantine(request: Bound, own: readonly string[], deps: Deps): Promise<void> {
   const owns = ownerOf(own, deps);
-  const { params, query, body } = request as unknown as QuarantineAsked;
+  const { params, query, body } = request;
   if (params.id !== undefined) {
     if (request.routeOptions.url?.includes('/replays/')) return;
     const entry = deps.quarantine.get(params.id);
@@ -113,29 +112,19 @@ async function bindQuarantine(request: FastifyRequest, own: readonly string[], d
     const foreign = deps.quarantine.holdersOf(body.ids).filter((device) => !owns(device));
     if (foreign.length > 0) refuse(`messages of ${foreign.slice(0, 10).join(', ')}`);
   } else if (request.method !== 'GET' || request.routeOptions.url?.endsWith('/usage')) {
-    requireDevices(
-      [body?.device ?? query.device].flatMap((one) => one ?? []),
-      own,
-      deps,
-    );
+    requireDevices([body?.device ?? query.device ?? []].flat(), own, deps);
   }
 }
 
-interface QuarantineAsked {
-  readonly params: { readonly id?: string };
-  readonly query: { readonly device?: string };
-  readonly body: { readonly ids?: readonly string[]; readonly device?: string } | null | undefined;
-}
-
 /** The city does not share readings, or the reach would be the city's. A list of devices has own ones only. */
-function bindReadings(request: FastifyRequest, own: readonly string[], deps: Deps): void {
+function bindReadings(request: Bound, own: readonly string[], deps: Deps): void {
   const { url } = request.routeOptions;
-  const { device } = request.query as { readonly device?: readonly string[] };
+  const { device } = request.query;
   if (url === '/api/v1/readings/seen' && device === undefined) return;
-  requireDevices(device ?? [], own, deps);
+  requireDevices([device ?? []].flat(), own, deps);
 }
 
-function bindTrial(_request: FastifyRequest, own: readonly string[]): void {
+function bindTrial(_request: Bound, own: readonly string[]): void {
   refuse(`the city does not share readings, and a rule is tried on those of all departments, not of ${own.join(', ')}`);
 }
 

@@ -218,7 +218,7 @@ function untilBelieved(ms: number | null): string {
 
 /** The parts of what the API reads from the state file, and changes in it. */
 interface StateParts extends Pick<ApiParts, 'state' | 'ledger' | 'quarantine' | 'replays' | 'actions'> {
-  readonly registry: Pick<RegistryReader, 'get'>;
+  readonly registry: Pick<RegistryReader, 'get' | 'list'>;
   readonly clock: Clock;
   readonly city: () => City;
   readonly rules: Pick<RuleRepository<Caller>, 'list'>;
@@ -244,6 +244,7 @@ export function createStateDeps(parts: StateParts) {
     city: parts.city,
     ruleIds: () => parts.rules.list().map(({ id }) => id),
     device: (id) => parts.registry.get(id),
+    devicesAfter: (after) => parts.registry.list({ limit: 200, after }).items.map(({ id }) => id),
   });
   return {
     textOf: createTextReader(state),

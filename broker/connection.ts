@@ -65,11 +65,16 @@ const PROXY_V1 = 0x50;
 const PROXY_V2 = 0x0d;
 
 /** Steps for the first byte of a connection. */
-export const OPENING: readonly Step<[number], OpeningRefusal>[] = [
-  (first) => (first === PROXY_V1 || first === PROXY_V2 ? 'proxy-header-of-a-stranger' : null),
-  // MQTT 3.1.1 §3.1: the first packet must be a CONNECT.
-  (first) => (first === CONNECT ? null : 'not-mqtt'),
-];
+export const OPENING: readonly Step<[number], OpeningRefusal>[] = [beginsWithoutProxyHeader, beginsWithConnect];
+
+function beginsWithoutProxyHeader(first: number) {
+  return first === PROXY_V1 || first === PROXY_V2 ? 'proxy-header-of-a-stranger' : null;
+}
+
+/** MQTT 3.1.1 §3.1: the first packet must be a CONNECT. */
+function beginsWithConnect(first: number) {
+  return first === CONNECT ? null : 'not-mqtt';
+}
 
 /** Why a CONNECT is refused. */
 export type LoginRefusal = Extract<
@@ -92,14 +97,33 @@ interface Login {
 
 /** Steps for a CONNECT. The client id of a device is its id, so that two machines cannot share one secret unnoticed. */
 export const LOGIN: readonly Step<[Login], LoginRefusal>[] = [
-  ({ suspended }) => (suspended ? 'device-suspended' : null),
-  ({ identity }) => (identity === null ? 'wrong-credentials' : null),
-  // MQTT 3.1.1 §3.1.3.1: a client without an id must not ask to keep its session.
-  ({ nameless }) => (nameless ? 'nameless-session' : null),
-  ({ identity, clientId }) => (identity?.kind === 'device' && clientId !== identity.id ? 'client-id-of-another' : null),
-  ({ identity, connections }) =>
-    identity?.kind === 'key' && connections >= MOST_CONNECTIONS_OF_KEY ? 'too-many-connections' : null,
+  isNotSuspended,
+  isKnown,
+  namesItsSession,
+  hasItsOwnClientId,
+  hasRoomForConnection,
 ];
+
+function isNotSuspended({ suspended }: Login) {
+  return suspended ? 'device-suspended' : null;
+}
+
+function isKnown({ identity }: Login) {
+  return identity === null ? 'wrong-credentials' : null;
+}
+
+/** MQTT 3.1.1 §3.1.3.1: a client without an id must not ask to keep its session. */
+function namesItsSession({ nameless }: Login) {
+  return nameless ? 'nameless-session' : null;
+}
+
+function hasItsOwnClientId({ identity, clientId }: Login) {
+  return identity?.kind === 'device' && clientId !== identity.id ? 'client-id-of-another' : null;
+}
+
+function hasRoomForConnection({ identity, connections }: Login) {
+  return identity?.kind === 'key' && connections >= MOST_CONNECTIONS_OF_KEY ? 'too-many-connections' : null;
+}
 
 /**
  * Return codes of CONNACK (MQTT 3.1.1 §3.2.2.3); Aedes declares them as an ambient const enum, which cannot be
@@ -121,17 +145,46 @@ const MOST_FILTERS = 1_000;
 export const FILTER_PACKETS = 10;
 
 /** Steps for a topic filter of a SUBSCRIBE; a refused one gets SUBACK 128 (MQTT 3.1.1 §3.9.3). */
-export const SUBSCRIBE: readonly Step<[Connection | undefined, Client, string, Rooms, Subscribers], MqttReason>[] = [
-  (connection) => (connection?.publisher ? null : 'reserved-topic'),
-  (_connection, _client, filter) =>
-    filter.split('/', MOST_LEVELS + 1).length > MOST_LEVELS ? 'too-many-levels' : null,
-  (connection, _client, filter, _sessions, access) => access.refuse(connection!.publisher!.identity, filter),
-  (_connection, client, _filter, sessions) =>
-    client.clean || sessions.hasRoom(client.id) ? null : 'too-many-sessions',
-  (_connection, client, filter, sessions) => (sessions.hasGroup(client.id, filter) ? null : 'too-many-groups'),
-  (connection, _client, filter) =>
-    connection!.filters.size < MOST_FILTERS || connection!.filters.has(filter) ? null : 'too-many-filters',
+export const SUBSCRIBE: readonly Step<Subscription, MqttReason>[] = [
+  mayStillSubscribe,
+  hasFewLevels,
+  mayRead,
+  hasRoomForSession,
+  hasRoomForGroup,
+  hasRoomForFilter,
 ];
+
+type Subscription = readonly [
+  connection: Connection | undefined,
+  client: Client,
+  filter: string,
+  sessions: Rooms,
+  access: Subscribers,
+];
+
+function mayStillSubscribe(...[connection]: Subscription) {
+  return connection?.publisher ? null : 'reserved-topic';
+}
+
+function hasFewLevels(...[, , filter]: Subscription) {
+  return filter.split('/', MOST_LEVELS + 1).length > MOST_LEVELS ? 'too-many-levels' : null;
+}
+
+function mayRead(...[connection, , filter, , access]: Subscription) {
+  return access.refuse(connection!.publisher!.identity, filter);
+}
+
+function hasRoomForSession(...[, client, , sessions]: Subscription) {
+  return client.clean || sessions.hasRoom(client.id) ? null : 'too-many-sessions';
+}
+
+function hasRoomForGroup(...[, client, filter, sessions]: Subscription) {
+  return sessions.hasGroup(client.id, filter) ? null : 'too-many-groups';
+}
+
+function hasRoomForFilter(...[connection, , filter]: Subscription) {
+  return connection!.filters.size < MOST_FILTERS || connection!.filters.has(filter) ? null : 'too-many-filters';
+}
 
 /** The limits of kept sessions, and of groups of shared subscriptions. */
 interface Rooms {
@@ -141,11 +194,29 @@ interface Rooms {
 
 /** Steps for a message to a subscriber. The right to read is checked again: it may have changed since the SUBSCRIBE. */
 const FORWARD: readonly Step<[Connection | undefined, Client, string, number, Subscribers], MqttReason>[] = [
-  (connection, client) =>
-    connection?.publisher && !connection.edge.five?.parting && !client.conn.destroyed ? null : 'gone',
-  (connection, _client, topic, _maxUnread, access) => access.refuse(connection!.publisher!.identity, topic),
-  (connection, client, _topic, maxUnread) => (unreadOf(connection, client) <= maxUnread ? null : 'slow-reader'),
+  isThere,
+  mayReadStill,
+  readsFastEnough,
 ];
+
+// Rest parameters would make an array for each message.
+function isThere(connection: Connection | undefined, client: Client) {
+  return connection?.publisher && !connection.edge.five?.parting && !client.conn.destroyed ? null : 'gone';
+}
+
+function mayReadStill(
+  connection: Connection | undefined,
+  _client: Client,
+  topic: string,
+  _maxUnread: number,
+  access: Subscribers,
+) {
+  return access.refuse(connection!.publisher!.identity, topic);
+}
+
+function readsFastEnough(connection: Connection | undefined, client: Client, _topic: string, maxUnread: number) {
+  return unreadOf(connection, client) <= maxUnread ? null : 'slow-reader';
+}
 
 /** Returns the bytes that wait for a subscriber. */
 export function unreadOf(connection: Connection | undefined, { conn }: Client): number {

@@ -11,6 +11,7 @@ import {
   MINUTE_MS,
   parseDuration,
   suggest,
+  zoneFault,
 } from '../domain/index.ts';
 import { CodecsSchema } from './codecs.ts';
 import { Values, withoutUnit } from './states.ts';
@@ -62,20 +63,9 @@ export const Id = z
 
 /** The name of an IANA zone. */
 export const Zone = z.string().superRefine((zone, context) => {
-  if (isZone(zone)) return;
-  const near = suggest(zone, Intl.supportedValuesOf('timeZone'));
-  context.addIssue(`"${zone}" is not an IANA zone such as Europe/Berlin${near}`);
+  const fault = zoneFault(zone);
+  if (fault !== null) context.addIssue(fault);
 });
-
-/** `supportedValuesOf` omits aliases such as Asia/Kolkata, and the formatter alone also accepts `+08:00`. */
-function isZone(zone: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: zone });
-    return /^[A-Z]/.test(zone);
-  } catch {
-    return false;
-  }
-}
 
 const TILES = 'an address with https:// whose path has {z}, {x} and {y}, such as https://tiles.example/{z}/{x}/{y}.png';
 

@@ -5,8 +5,9 @@ import type { ShapeOf } from './schema.ts';
 /** Pattern of a device id, which is also a topic level, an MQTT user name and a client id. */
 export const DEVICE_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
 
-/** A place, WGS 84 degrees. */
+/** A place on the Earth, WGS 84 degrees. */
 export const PlaceSchema = z.strictObject({ lat: z.number().min(-90).max(90), lon: z.number().min(-180).max(180) });
+export type Place = ShapeOf<typeof PlaceSchema>;
 
 /** A DevEUI, in lower-case hex. */
 export const DevEuiSchema = z

@@ -1,4 +1,6 @@
+import { z } from 'zod';
 import type { CityProblem } from './city.ts';
+import type { ShapeOf } from './schema.ts';
 
 /** Why data was refused. Every refusal of data has one of these reasons. */
 export const REASONS = {
@@ -34,15 +36,16 @@ export const REASONS = {
 export type Reason = keyof typeof REASONS;
 
 /** A fault in data, as a value: what is wrong, where, and what would be right. */
-export interface Rejection {
-  readonly reason: Reason;
+export const RejectionSchema = z.object({
+  reason: z.enum(Object.keys(REASONS) as [Reason, ...Reason[]]),
   /** JSON path of the fault inside the payload, such as `$[2].metrics.pm25`; `$` is the whole message. */
-  readonly path: string;
+  path: z.string(),
   /** One sentence for the person who can fix it, with the value found and what would be right. */
-  readonly detail: string;
+  detail: z.string(),
   /** The name of the reading that was refused; absent where the fault belongs to no single reading. */
-  readonly reading?: string;
-}
+  reading: z.string().exactOptional(),
+});
+export type Rejection = ShapeOf<typeof RejectionSchema>;
 
 /**
  * Why a connection or a message of an MQTT client was refused, ended or delayed: for clients what `REASONS` is for

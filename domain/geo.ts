@@ -1,10 +1,7 @@
 import type { District } from './city.ts';
+import type { Place } from './device.ts';
 
-/** A place on the Earth, WGS 84 degrees. */
-export interface Place {
-  readonly lat: number;
-  readonly lon: number;
-}
+export type { Place };
 
 /** [longitude, latitude], WGS 84 degrees (RFC 7946 §3.1.1). */
 export type Position = readonly [lon: number, lat: number, ...more: number[]];

@@ -50,6 +50,7 @@ export {
   type Timers,
   unsteppedClock,
 } from './clock.ts';
+export { csvCell, csvLine } from './csv.ts';
 export {
   BYTE_TYPES,
   type ByteField,
@@ -69,6 +70,7 @@ export {
   type Device,
   DeviceSchema,
   hardwareOf,
+  type Place,
   PlaceSchema,
   TagsSchema,
 } from './device.ts';
@@ -118,6 +120,7 @@ export {
   type Reason,
   type RegistryRefusal,
   type Rejection,
+  RejectionSchema,
   type ReportRefusal,
   RULE_REFUSALS,
   type RuleRefusal,
@@ -141,7 +144,6 @@ export {
   contains,
   distanceM,
   districtAt,
-  type Place,
   type Polygon,
   type Position,
   polygonsOf,
@@ -352,4 +354,4 @@ export {
 export { DAY_MS, formatDuration, HOUR_MS, isoOf, MINUTE_MS, parseDuration, SECOND_MS, WEEK_MS } from './time.ts';
 export { wordingOf } from './wording.ts';
 export { element, escapeXml, type Xml, xmlOf, xmlTextOf } from './xml.ts';
-export { createZone, type Zone } from './zone.ts';
+export { createZone, type Zone, zoneFault } from './zone.ts';

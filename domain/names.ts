@@ -36,11 +36,18 @@ export function unknownName(what: string, name: string, known: Names): string | 
 }
 
 /**
- * Throws `invalid` with a suggestion where the name is not known; `at` says where it stands, such as `device bin-1: `.
+ * Throws with a suggestion where the name is not known; `at` says where it stands, such as `device bin-1: `. `code`:
+ * `not-found` where the name is that of what is asked for, not a value of a request.
  */
-export function requireName(what: string, name: string, known: Names, at = ''): void {
+export function requireName(
+  what: string,
+  name: string,
+  known: Names,
+  at = '',
+  code: 'invalid' | 'not-found' = 'invalid',
+): void {
   const fault = unknownName(what, name, known);
-  if (fault !== null) throw new LamppostError('invalid', at + fault);
+  if (fault !== null) throw new LamppostError(code, at + fault);
 }
 
 /** Levenshtein distance, with two neighbours swapped as one edit: it is the most common mistake. */

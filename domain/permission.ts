@@ -1,3 +1,5 @@
+import type { Key } from './key.ts';
+
 /**
  * The one table of who may do what: role × permission × how far it reaches. HTTP routes, decisions of the engine, MQTT
  * topics and events all ask it (promise 7). docs/roles.md is generated from it.
@@ -202,13 +204,11 @@ export const ROLES: Readonly<Record<KeyRole, Role>> = {
   },
 };
 
-/** A role in a department, or (null) of the whole city. A key is one; a person has several. */
-export interface Grant {
-  readonly role: KeyRole;
-  readonly department: string | null;
-  /** The only rights of the role that it gives; absent: all of them. */
-  readonly scopes?: readonly Permission[];
-}
+/**
+ * A role in a department, or (null) of the whole city. A key is one, which may have scopes; a person has several, each
+ * without scopes (`GrantSchema`).
+ */
+export type Grant = Pick<Key, 'role' | 'department' | 'scopes'>;
 
 /** Somebody with one role; a person with several has them all in `grants`. */
 export interface Holder extends Grant {

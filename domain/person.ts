@@ -11,7 +11,7 @@ export const PERSON_ROLES = KEY_ROLES.filter((role) => !OF_PROGRAMS.has(role)) a
 /** The languages of the console. */
 export const LANGUAGES = ['en', 'zh'] as const;
 
-/** A role, in one department or in all of them. */
+/** A role of a person, in one department or in all of them. Scopes are for keys. */
 export const GrantSchema = z
   .strictObject({
     role: z.enum(PERSON_ROLES),

@@ -1,3 +1,4 @@
+import { suggest } from './names.ts';
 import { DAY_MS, MINUTE_MS } from './time.ts';
 
 /** Local time of one IANA zone. Node's own zone data (ICU); offsets are cached by the quarter of an hour. */
@@ -13,6 +14,24 @@ const zones = new Map<string, Zone>();
 // Changes of offset happen at whole quarters of an hour everywhere since 1972.
 const STEP_MS = 15 * MINUTE_MS;
 const MOST_KEPT = 4_096;
+
+/**
+ * Returns why a text is not the name of an IANA zone, with a suggestion; null where it is one. The formatter alone also
+ * accepts `+08:00`, and `supportedValuesOf` omits aliases such as Asia/Kolkata.
+ */
+export function zoneFault(text: string): string | null {
+  if (/^[A-Z]/.test(text) && isAccepted(text)) return null;
+  return `"${text}" is not an IANA zone such as Europe/Berlin${suggest(text, Intl.supportedValuesOf('timeZone'))}`;
+}
+
+function isAccepted(zone: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: zone });
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** The zone by its IANA name; throws `RangeError` on a name that is none. */
 export function createZone(iana: string): Zone {

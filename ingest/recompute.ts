@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import {
+  csvCell,
+  csvLine,
   DAY_MS,
   type HistoryStore,
   isoOf,
@@ -106,12 +108,12 @@ async function endOfFirst(
 const ROWS_AT_ONCE = 2_000;
 
 async function csvOf(values: ReadonlyMap<number, number>, metric: string, unit: string): Promise<Uint8Array> {
-  const end = `,"${unit.replaceAll('"', '""')}"\n`;
-  const pieces = [Buffer.from('ts,metric,value,unit\n')];
+  const [of, end] = [csvCell(metric), `${csvCell(unit)}\r\n`];
+  const pieces = [Buffer.from(csvLine(['ts', 'metric', 'value', 'unit']))];
   let text = '';
   let rows = 0;
   for (const [ts, value] of values) {
-    text += `${ts},${metric},${value}${end}`;
+    text += `${ts},${of},${value},${end}`;
     if (++rows % ROWS_AT_ONCE !== 0) continue;
     pieces.push(Buffer.from(text));
     text = '';

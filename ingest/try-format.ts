@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type City, isoOf, type MetricTable, REASONS, type Reason, type ShapeOf } from '../domain/index.ts';
+import { type City, isoOf, type MetricTable, RejectionSchema, type ShapeOf } from '../domain/index.ts';
 import { compileChecks } from './checks.ts';
 import { codecsOfProfile } from './codecs/index.ts';
 import { compileFormats } from './declared/index.ts';
@@ -18,12 +18,6 @@ export interface FormatTrial {
   readonly profile: string | null;
   readonly receivedAtMs: number;
 }
-
-const RefusedSchema = z.object({
-  reason: z.enum(Object.keys(REASONS) as [Reason, ...Reason[]]),
-  path: z.string(),
-  detail: z.string(),
-});
 
 const ValueSchema = z.object({
   field: z.string(),
@@ -48,7 +42,7 @@ export const FormatTrialSchema = z
         values: z.array(ValueSchema),
       }),
     ),
-    refused: z.array(RefusedSchema),
+    refused: z.array(RejectionSchema.omit({ reading: true })),
     more: z.boolean().describe('Whether there are more readings or refusals than are shown'),
   })
   .meta({ id: 'FormatTrial', description: 'What a message becomes, path by path; nothing of it was stored' });

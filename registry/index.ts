@@ -37,7 +37,14 @@ export { createRegistryReader, DEVICE_ORDERS, type DeviceQuery, type RegistryRea
 export { RegistryRecords } from './records.ts';
 export type { RegisteredDevice, RegisteredKey } from './rows.ts';
 export { REGISTRY_SCHEMA } from './schema.ts';
-export { createDeviceService, createKeyService, type DeviceService, type KeyService, OVERLAP_MS } from './services.ts';
+export {
+  ClaimCodeSchema,
+  createDeviceService,
+  createKeyService,
+  type DeviceService,
+  type KeyService,
+  OVERLAP_MS,
+} from './services.ts';
 export { type Attempt, createSignIn, type SignIn, type Visitor } from './sign-in.ts';
 export { SignedIn, type Way, WebSessionSchema } from './signed-in.ts';
 export { ADMIN, type RecordPlace } from './state.ts';

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import {
   type City,
   DAY_MS,
@@ -7,6 +8,7 @@ import {
   LamppostError,
   type NewCalibration,
   requireName,
+  type ShapeOf,
   WEEK_MS,
 } from '../domain/index.ts';
 import type { RegistryCommand, RegistryResults } from './commands.ts';
@@ -34,12 +36,10 @@ const CLAIM_MS = WEEK_MS;
 export type Overlap = number | null;
 
 /** A code that an installer trades for the device's secret. */
-export interface ClaimCode {
-  readonly device: string;
-  /** Shown once. */
-  readonly code: string;
-  readonly expiresAt: string;
-}
+export const ClaimCodeSchema = z
+  .object({ device: z.string(), code: z.string().describe('Shown once, here'), expiresAt: z.iso.datetime() })
+  .meta({ id: 'ClaimCode', description: 'A code of one use: an installer trades it for the secret of a device' });
+type ClaimCode = ShapeOf<typeof ClaimCodeSchema>;
 
 /**
  * Devices, as people change them. What changes is a record of the log, is on disk when its promise resolves, and is

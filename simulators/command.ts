@@ -1,4 +1,4 @@
-import { DEVICE_ID } from '../domain/index.ts';
+import { DEVICE_ID, zoneFault } from '../domain/index.ts';
 import { SIMULATED_FORMATS } from './city/formats.ts';
 import { duration, UsageError } from './flags.ts';
 
@@ -114,10 +114,7 @@ function knownFormat(format: string): string {
 }
 
 function knownZone(zone: string): string {
-  try {
-    new Intl.DateTimeFormat('en-US', { timeZone: zone });
-    return zone;
-  } catch {
-    throw new UsageError(`--zone ${zone}: expected an IANA zone such as America/Chicago`);
-  }
+  const fault = zoneFault(zone);
+  if (fault !== null) throw new UsageError(`--zone: ${fault}`);
+  return zone;
 }

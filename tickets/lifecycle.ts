@@ -12,12 +12,12 @@ import {
   reachOf,
   SEVERITIES,
   type Severity,
-  suggest,
   TICKET_REFUSALS,
   TICKET_STATUSES,
   type Ticket,
   type TicketRefusal,
   type TicketStatus,
+  unknownName,
 } from '../domain/index.ts';
 
 /** Returns the higher of two severities. */
@@ -131,6 +131,11 @@ export interface ActionRequest {
 /** Returns the move of a request: a public comment is a reply. */
 export function moveOf({ action, public: isPublic = false }: Pick<ActionRequest, 'action' | 'public'>): TicketAction {
   return action === 'comment' && isPublic ? 'reply' : action;
+}
+
+/** Throws `invalid` where a comment, also a public one, has no text. */
+export function requireText({ action, note = '' }: Pick<ActionRequest, 'action' | 'note'>): void {
+  if (action === 'comment' && note === '') throw new LamppostError('invalid', 'note: a comment needs a text');
 }
 
 /** The lifecycle: for each action from which status to which, by whom, and what it changes. All else is refused. */
@@ -306,7 +311,8 @@ function codeOf(reason: TicketRefusal) {
 
 /** Throws `unknown-party`, with a suggestion, where the city has no such department, contractor or community. */
 export function requireParty(party: string, departments: ReadonlyMap<string, Department>): void {
-  if (!departments.has(party)) throw refusal('unknown-party', `"${party}"${suggest(party, departments.keys())}`);
+  const fault = unknownName('party', party, departments);
+  if (fault !== null) throw refusal('unknown-party', fault);
 }
 
 /** Returns the name of an actor in histories: `key:<id>`, `person:<id>`, `rule:<id>`, `clock` or `reporter`. */

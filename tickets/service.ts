@@ -1,15 +1,16 @@
-import { randomBytes } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 import {
   boxAround,
   type Clock,
   distanceM,
   isoOf,
-  LamppostError,
+  type KeyActor,
   nearestAsset,
+  type PersonActor,
   type Place,
+  requesterId,
+  requireName,
   type Service,
-  suggest,
   type Ticket,
 } from '../domain/index.ts';
 import { newTicket, rebindIn } from './alert-changes.ts';
@@ -29,12 +30,14 @@ import {
   refusal,
   requireParty,
   requireReach,
+  requireText,
   type TicketAction,
 } from './lifecycle.ts';
 import type { FiringAlerts } from './match.ts';
 import { Reporters } from './reporters.ts';
 import { createSilenceNews, type SilenceChange, type SilenceNews } from './silence-news.ts';
 import { createSilenceStore, type Silence, type SilenceStore } from './silence-store.ts';
+import { FROM_NOW, type WantedSilence } from './silences.ts';
 import { createMove } from './steps.ts';
 import { createTicketStore, type TicketExtras, type TicketStore } from './store.ts';
 import { createWaitStore, type WaitStore } from './waits.ts';
@@ -42,8 +45,8 @@ import { type TicketCity, TicketWriter } from './writer.ts';
 
 /** A ticket that a citizen or an operator requests. */
 export interface Request {
-  /** By default the service makes one. */
-  readonly id?: string;
+  /** Its place in the log, such as `812-0`: the id of the ticket is made of it. */
+  readonly place: string;
   readonly origin: 'citizen' | 'operator';
   readonly by: string;
   readonly service: string;
@@ -76,6 +79,15 @@ export interface Split {
   readonly note: string;
 }
 
+/** When a silence was asked for, and its place in the log, such as `812-0`. */
+interface SilenceMoment {
+  readonly atMs: number;
+  readonly place: string;
+}
+
+/** How ids of tickets that people request begin, by their origin. */
+const ID_PREFIX = { citizen: 'r', operator: 'o' } as const satisfies Record<Request['origin'], string>;
+
 interface Parts {
   /** A file that has `TICKET_SCHEMA`. */
   readonly db: DatabaseSync;
@@ -83,8 +95,6 @@ interface Parts {
   /** The city in force. */
   readonly city: () => TicketCity;
   readonly firing: FiringAlerts;
-  /** Returns the id of a ticket that an operator opens. */
-  readonly newId?: () => string;
 }
 
 /**
@@ -103,11 +113,10 @@ export class TicketService {
   readonly #writer: TicketWriter;
   readonly #city: () => TicketCity;
   readonly #clock: Clock;
-  readonly #newId: () => string;
   readonly #move: (byMs: number) => void;
   readonly #rebind: (ticket: Ticket) => void;
 
-  constructor({ db, clock, city, firing, newId = () => `o-${randomBytes(6).toString('hex')}` }: Parts) {
+  constructor({ db, clock, city, firing }: Parts) {
     const tickets = createTicketStore(db);
     const due = createDueStore(db);
     const writer = new TicketWriter({ tickets, due });
@@ -123,15 +132,15 @@ export class TicketService {
     this.#writer = writer;
     this.#city = city;
     this.#clock = clock;
-    this.#newId = newId;
     this.#move = createMove(db);
     this.#rebind = rebindIn(tickets, firing);
     this.reporters = new Reporters({ tickets, writer, clock, city, rebind: this.#rebind });
   }
 
-  /** Does a requested action, after checking permission, version and open parts. */
+  /** Does a requested action, after checking its text, permission, version and open parts. */
   act(request: ActionRequest): Ticket[] {
     const { action, actor } = request;
+    requireText(request);
     const allowed = this.#allowed({ ...request, action: moveOf(request) });
     if (action === 'resolve') this.#requireNoOpenParts(allowed);
     if (action === 'reopen') this.#rebind(allowed);
@@ -156,9 +165,14 @@ export class TicketService {
     return this.#writer.change(ticket, { atMs: this.#clock.now(), by, action: 'commented', note }, this.#city());
   }
 
-  /** Opens the ticket of a request; near an open ticket of the same service, as another report of that one. */
-  open({ id = this.#newId(), by, same, actor, extras = {}, ...wanted }: Request): Ticket[] {
+  /**
+   * Opens the ticket of a request; near an open ticket of the same service, as another report of that one. Throws
+   * `invalid`, with a suggestion, where an operator names a district or an asset that the city does not have.
+   */
+  open({ place, by, same, actor, extras = {}, ...wanted }: Request): Ticket[] {
     const city = this.#city();
+    requireKnown(wanted, city);
+    const id = `${ID_PREFIX[wanted.origin]}-${place}`;
     const service = serviceOf(wanted.service, city);
     const of = { ...wanted, asset: assetOf(wanted, service, city) };
     if (actor !== undefined) requireReach(actor, 'tickets.open', [service.department]);
@@ -192,10 +206,17 @@ export class TicketService {
     return [...this.#writer.change(before, change, city), ...opened];
   }
 
-  /** Adds a silence, after checking that it is about departments that the actor may silence. */
-  silence(silence: Silence, actor: Actor): void {
-    requireReach(actor, 'silences.write', this.#silencedBy(silence));
+  /**
+   * Adds a silence, after checking that it is about departments that the actor may silence. Returns it; its id is made
+   * of its place in the log.
+   */
+  silence(wanted: WantedSilence, actor: KeyActor | PersonActor, { atMs, place }: SilenceMoment): Silence {
+    requireReach(actor, 'silences.write', this.#silencedBy(wanted));
+    const createdAt = isoOf(atMs);
+    const startsAt = wanted.startsAt === FROM_NOW ? createdAt : wanted.startsAt;
+    const silence = { ...wanted, startsAt, id: `s-${place}`, author: requesterId(actor), createdAt };
     this.silences.add(silence);
+    return silence;
   }
 
   /** Ends a silence now; false where it had ended or is none. The actor must have been allowed to add it. */
@@ -309,6 +330,16 @@ export class TicketService {
   }
 }
 
+/**
+ * A citizen's place and asset were looked up when the request was submitted: where the city has changed since, what
+ * they wrote is not lost.
+ */
+function requireKnown({ origin, district, asset }: Pick<Request, 'origin' | 'district' | 'asset'>, city: TicketCity) {
+  if (origin === 'citizen') return;
+  requireName('district', district, city.districts);
+  if (asset !== undefined && asset !== null) requireName('asset', asset, city.assets);
+}
+
 /** An asset that the city does not have any more is none. */
 function assetOf(
   { asset = null, location }: Pick<Request, 'asset' | 'location'>,
@@ -321,10 +352,8 @@ function assetOf(
 }
 
 function serviceOf(id: string, { services }: Pick<TicketCity, 'services'>): Service {
-  const service = services.get(id);
-  if (service === undefined)
-    throw new LamppostError('not-found', `there is no service "${id}"${suggest(id, services.keys())}`);
-  return service;
+  requireName('service', id, services, '', 'not-found');
+  return services.get(id)!;
 }
 
 /**

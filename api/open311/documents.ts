@@ -1,7 +1,7 @@
 import { REMOVED, type ShownRequest, wordsOf } from '../../citizens/index.ts';
-import type { City, Service, Ticket } from '../../domain/index.ts';
+import { type City, type Service, type Ticket, unknownName } from '../../domain/index.ts';
 import { isOpen } from '../../tickets/index.ts';
-import { instantOf, type Language, type Value } from './protocol.ts';
+import { instantOf, type Language, shown, type Value } from './protocol.ts';
 
 /** When this server's endpoint, or its form, last changed. */
 const CHANGESET = '2026-11-28T00:00:00Z';
@@ -27,6 +27,11 @@ export function discoveryOf({ name, open311 }: City, endpoint: string, language:
 /** Returns the services that citizens may request, by code. */
 export function publicServices({ services }: Pick<City, 'services'>): ReadonlyMap<string, Service> {
   return new Map([...services].filter(([, { open311 }]) => open311));
+}
+
+/** Returns why a code is no service that citizens may request, with a suggestion; null where it is one. */
+export function serviceFault(code: string, services: ReadonlyMap<string, Service>): string | null {
+  return services.has(code) ? null : unknownName('service', shown(code), services);
 }
 
 /** GeoReport v2, GET Service List. `group` is the responsible department. */

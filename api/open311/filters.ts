@@ -4,7 +4,7 @@ import { DAY_MS, isoOf } from '../../domain/index.ts';
 import { OPEN_STATUSES, type RequestQuery } from '../../tickets/index.ts';
 import { Instant } from '../schema.ts';
 import { Search } from '../search.ts';
-import { publicServices } from './documents.ts';
+import { publicServices, serviceFault } from './documents.ts';
 import { CommonQuery, type Fault, Field, shown } from './protocol.ts';
 
 /** GeoReport v2: a time range spans at most 90 days, a page has at most 1,000 requests; a server may send fewer. */
@@ -67,11 +67,8 @@ export function requestQueryOf(
   if (filters.service_request_id !== undefined)
     return { query: { services, ids: filters.service_request_id, ...paging }, faults };
   for (const code of filters.service_code ?? []) {
-    if (known.has(code)) continue;
-    faults.push({
-      code: 404,
-      description: `service_code: there is no service "${shown(code)}"; the city has ${services.join(', ')}`,
-    });
+    const fault = serviceFault(code, known);
+    if (fault !== null) faults.push({ code: 404, description: `service_code: ${fault}` });
   }
   const opened = spanOf(filters, ['start_date', 'end_date'], nowMs, wrong);
   const updated = spanOf(filters, ['updated_after', 'updated_before'], nowMs, wrong);

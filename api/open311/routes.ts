@@ -8,7 +8,7 @@ import { STATUS } from '../problem.ts';
 import { OPEN311_RESPONSES } from '../responses/open311.ts';
 import type { App, SchemaTypes } from '../routes/routes.ts';
 import type { Routes } from '../routing.ts';
-import { definitionOf, discoveryOf, publicServices, serviceOf } from './documents.ts';
+import { definitionOf, discoveryOf, publicServices, serviceFault, serviceOf } from './documents.ts';
 import { FORM_LIMITS } from './form.ts';
 import {
   baseOf,
@@ -117,15 +117,10 @@ function serviceRoutes(app: App, { city }: Pick<ApiDeps, 'city'>): void {
     async (request, reply) => {
       const services = publicServices(city());
       const { code } = request.params;
-      const service = services.get(code);
-      const known = [...services.keys()].join(', ');
-      if (service === undefined)
-        return refuse(reply, [{ code: 404, description: `there is no service "${code}"; the city has ${known}` }]);
-      return sendDocument(
-        reply,
-        'service_definition',
-        definitionOf(service, languageOf(request, request.query.locale)),
-      );
+      const fault = serviceFault(code, services);
+      if (fault !== null) return refuse(reply, [{ code: 404, description: fault }]);
+      const language = languageOf(request, request.query.locale);
+      return sendDocument(reply, 'service_definition', definitionOf(services.get(code)!, language));
     },
   );
 }

@@ -10,7 +10,7 @@ import {
   type ServiceAttribute,
 } from '../../domain/index.ts';
 import { Instant } from '../schema.ts';
-import { publicServices } from './documents.ts';
+import { publicServices, serviceFault } from './documents.ts';
 import type { Form } from './form.ts';
 import { type Fault, shown } from './protocol.ts';
 
@@ -76,15 +76,14 @@ type Wrong = (description: string, reason?: ReportRefusal) => void;
 function serviceIn(fields: Fields, city: City, faults: Fault[]): Service | null {
   const code = fields.get('service_code');
   const known = publicServices(city);
-  const codes = [...known.keys()].join(', ');
-  if (code === undefined) faults.push({ code: 400, description: `service_code: is missing; the city has ${codes}` });
-  else if (!known.has(code))
-    faults.push({
-      code: 404,
-      description: `service_code: there is no service "${shown(code)}"; the city has ${codes}`,
-      reason: 'unknown-service',
-    });
-  return known.get(code ?? '') ?? null;
+  if (code === undefined) {
+    const codes = [...known.keys()].join(', ');
+    faults.push({ code: 400, description: `service_code: is missing; the city has ${codes}` });
+    return null;
+  }
+  const fault = serviceFault(code, known);
+  if (fault !== null) faults.push({ code: 404, description: `service_code: ${fault}`, reason: 'unknown-service' });
+  return known.get(code) ?? null;
 }
 
 /** A form needs a point, an address text, an address id or an asset. The point must lie in the city. */

@@ -36,10 +36,6 @@ export const NewDevice = DeviceSchema.extend({
 
 export const DeviceWithSecret = DeviceResponse.extend({ secret }).meta({ id: 'DeviceWithSecret' });
 
-export const ClaimCodeResponse = z
-  .object({ device: z.string(), code: secret, expiresAt: instant })
-  .meta({ id: 'ClaimCode', description: 'A code of one use: an installer trades it for the secret of a device' });
-
 export const KeyResponse = KeySchema.extend({
   version,
   createdAt: instant.nullable().describe('Null where it is from before this was noted'),

@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import type { Caller } from '../../actions/index.ts';
 import { HOUR_MS, REGISTRY_REFUSALS } from '../../domain/index.ts';
+import { ClaimCodeSchema } from '../../registry/index.ts';
 import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { tooManyWrongKeys } from '../edge/index.ts';
 import { problem } from '../problem.ts';
-import { ClaimCodeResponse, DeviceWithSecret } from '../responses/registry.ts';
+import { DeviceWithSecret } from '../responses/registry.ts';
 import { Id, Name } from '../schema.ts';
 import type { App } from './routes.ts';
 
@@ -26,7 +27,7 @@ export function claimRoutes(app: App, devices: ApiDeps['devices']): void {
         summary: 'Makes a code of one use, shown once, which `POST /claim` trades for a new secret of the device',
         params: Id,
         body: z.strictObject({ hours: z.int().min(1).max(MOST_HOURS).optional() }).nullish(),
-        response: { 201: ClaimCodeResponse },
+        response: { 201: ClaimCodeSchema },
       },
     },
     async (request, reply) => {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
   type City,
+  csvLine,
   DAY_MS,
   HOUR_MS,
   isoOf,
@@ -14,7 +15,7 @@ import {
 } from '../../domain/index.ts';
 import type { RegisteredDevice } from '../../registry/index.ts';
 import { createCache, type Rendered, renderedOf, sendRendered } from '../cache.ts';
-import { csvLine, csvPoints } from '../csv.ts';
+import { csvPoints } from '../csv.ts';
 import type { ApiDeps } from '../deps.ts';
 import { publicServices } from '../open311/documents.ts';
 import { jsonPoints, textOfPoints, type ValuesOf } from '../points.ts';

@@ -1,15 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import {
-  type City,
-  type Clock,
-  DAY_MS,
-  isoOf,
-  LamppostError,
-  type LocalText,
-  type ShapeOf,
-} from '../../domain/index.ts';
+import { type City, type Clock, DAY_MS, isoOf, type LocalText, requireName, type ShapeOf } from '../../domain/index.ts';
 import type { PublicPage, PublicTicket } from '../../tickets/index.ts';
 import { createCache, renderedOf, sendRendered } from '../cache.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -90,12 +82,15 @@ const About = z.object({
 });
 type About = z.output<typeof About>;
 
-/** Throws `not-found` for what the city does not publish. */
+/** Returns the services that citizens may ask for. */
+function publicOf(services: City['services']): City['services'] {
+  return new Map([...services].filter(([, { open311 }]) => open311));
+}
+
+/** Throws `not-found`, with a suggestion, for what the city does not publish. */
 function known({ services, districts }: City, { service, district }: About): void {
-  if (service !== undefined && services.get(service)?.open311 !== true)
-    throw new LamppostError('not-found', `the city publishes no service "${service}"`);
-  if (district !== undefined && !districts.has(district))
-    throw new LamppostError('not-found', `the city has no district "${district}"`);
+  if (service !== undefined) requireName('service', service, publicOf(services), '', 'not-found');
+  if (district !== undefined) requireName('district', district, districts, '', 'not-found');
 }
 
 async function publicOversight(
@@ -106,7 +101,7 @@ async function publicOversight(
   const nowMs = clock.now();
   const fromMs = nowMs - Number(weeks) * 7 * DAY_MS;
   // What citizens cannot report is counted in the totals, and named nowhere.
-  const shown = new Map([...services].filter(([, { open311 }]) => open311));
+  const shown = publicOf(services);
   const query = { fromMs, toMs: nowMs, timezone, ...given({ service, district }) };
   const groupings = [[], ['department', 'service'], ['district'], ['week']] as const;
   const [total, byService, byDistrict, byWeek] = await oversight.readEach(query, groupings);
@@ -129,7 +124,7 @@ async function publicOversight(
 async function publicTickets({ publicTickets, city }: Deps, nowMs: number): Promise<string> {
   const { services, publication, name } = city();
   const query = {
-    services: [...services.values()].filter(({ open311 }) => open311).map(({ id }) => id),
+    services: [...publicOf(services).keys()],
     resolvedSinceMs: nowMs - RESOLVED_DAYS * DAY_MS,
     coordinateDecimals: publication.coordinateDecimals,
     limit: PIECE,

@@ -14,7 +14,7 @@ const TEXTS = '**/*.{js,mjs,css,html,svg}';
 /** Returns a hash of everything that the pages are built from. */
 function sourcesHash(): string {
   const hash = createHash('sha256');
-  const files = globSync(['src/**/*', 'build/*', '*.html', '../domain/device-file.ts', '../package-lock.json'], {
+  const files = globSync(['src/**/*', 'build/*', '*.html', '../domain/{device-file,geo}.ts', '../package-lock.json'], {
     cwd: CONSOLE,
     withFileTypes: true,
   });

@@ -8,9 +8,8 @@ import {
   isoOf,
   LamppostError,
   type LocalText,
-  REASONS,
   type ReadOptions,
-  type Reason,
+  RejectionSchema,
   type Rule,
   SEVERITIES,
   type ShapeOf,
@@ -31,13 +30,6 @@ export interface TrialRequest {
   /** Whether the rule reads the device's stored readings first. */
   readonly context: boolean;
 }
-
-const RejectionSchema = z.object({
-  reason: z.enum(Object.keys(REASONS) as [Reason, ...Reason[]]),
-  path: z.string(),
-  detail: z.string(),
-  reading: z.string().exactOptional(),
-});
 
 const TransitionSchema = z.object({
   rule: z.string(),

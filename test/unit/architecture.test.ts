@@ -84,6 +84,7 @@ function stepsInCode(): string[] {
     ['await startThreads(', bodyOf(threads, /export async function startThreads\(/)],
     ['await this.#join()', bodyOf(process, /async #join\(/)],
     ['await this.#startServices(', bodyOf(process, /async #startServices\(/)],
+    ['await this.#countersWith(', bodyOf(process, /async #countersWith\(/)],
   ];
   const all = inner.reduce(
     (text, [call, body]) => text.replace(call, () => body),

@@ -1,7 +1,8 @@
 import { lazy, Suspense, useEffect, useMemo, useRef, useState } from 'react';
+import { distanceM } from '../../../domain/geo.ts';
 import type { Open311Posted, PublicCity } from '../api/schema.ts';
 import type { Place } from '../parts/places.ts';
-import { ask, dataOf, metresBetween, Refused, useCity, useRequests } from './data.ts';
+import { ask, dataOf, Refused, useCity, useRequests } from './data.ts';
 import { useSending } from './sending.tsx';
 import { useWords } from './words.ts';
 
@@ -166,7 +167,7 @@ function Near({ service, place }: { readonly service: Service; readonly place: P
   if (requests === null) return null;
   const near = requests
     .flatMap(({ lat, long: lon, ...request }) =>
-      lat === null || lon === null ? [] : [{ ...request, metres: metresBetween({ lat, lon }, place) }],
+      lat === null || lon === null ? [] : [{ ...request, metres: distanceM({ lat, lon }, place) }],
     )
     .filter(({ metres }) => metres <= NEAR_M)
     .sort((a, b) => a.metres - b.metres)

@@ -82,12 +82,3 @@ export const useHistory = (address: string) => useDocument<{ series: Series[] }>
 
 /** The document; null while it is not there. */
 export const dataOf = <T>(loaded: Loaded<T>): T | null => (loaded.state === 'there' ? loaded.data : null);
-
-const EARTH_M = 6_371_000;
-const radians = (degrees: number) => (degrees * Math.PI) / 180;
-
-/** Metres between two near places. */
-export function metresBetween(a: { lat: number; lon: number }, b: { lat: number; lon: number }): number {
-  const x = radians(b.lon - a.lon) * Math.cos(radians((a.lat + b.lat) / 2));
-  return EARTH_M * Math.hypot(x, radians(b.lat - a.lat));
-}

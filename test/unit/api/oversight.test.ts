@@ -124,6 +124,9 @@ describe('open data', () => {
       ['weeks=53', 400],
     ] as const)
       expect((await open(`/public/oversight.json?${query}`)).status, query).toBe(status);
+    expect(await of('service=air-qualty')).toMatchObject({
+      detail: 'unknown service "air-qualty": did you mean "air-quality"?',
+    });
   });
 
   test('names no service that citizens cannot ask for, and counts its tickets in all', async () => {

@@ -148,6 +148,7 @@ test('silences - created, shown, in force, ended; the alert and the waiting tick
     [{ ...asked, matchers: { rule: 'no-such' } }, 'unknown rule "no-such"'],
     [{ ...asked, matchers: { severity: ['hgih'] } }, 'unknown severity "hgih": did you mean "high"?'],
     [{ ...asked, matchers: { device: 'ghost' } }, 'unknown device "ghost"'],
+    [{ ...asked, matchers: { device: 'd11' } }, 'unknown device "d11": did you mean "d1"?'],
   ] as const) {
     const { status, body } = await call('/api/v1/silences', { body: wrong });
     expect([status, body.detail]).toEqual([400, expect.stringContaining(says)]);

@@ -127,10 +127,10 @@ describe('mail - at once', () => {
     const subject = { kind: 'device', device: { ...scene.device, location: { lat: 31.2, lon: 121.5 } } } as const;
     const hashOf = (id: string) => new Uint8Array(32).fill(Number(id.slice(-1)));
     const report = (id: string) => {
-      const of = { id, origin: 'citizen', by: 'reporter', service: 'air-quality', title: 'R', titleZh: 'R' } as const;
+      const of = { origin: 'citizen', by: 'reporter', service: 'air-quality', title: 'R', titleZh: 'R' } as const;
       const place = { location: { lat: 31.2, lon: 121.5 }, same: { withinM: 50 }, district: 'harbour', address: null };
-      const extras = { reporterHash: hashOf(id) };
-      return { ...of, ...place, description: null, statement: 'c-1', severity: 'medium', extras } as const;
+      const more = { place: id.slice('r-'.length), extras: { reporterHash: hashOf(id) } };
+      return { ...of, ...place, description: null, statement: 'c-1', severity: 'medium', ...more } as const;
     };
     const all = async (minute: number, work: (state: typeof kit.state) => void) => {
       for (const { state, notifier } of [kit, some.kit]) {

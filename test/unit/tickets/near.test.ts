@@ -75,7 +75,7 @@ function openService() {
   const report = (location: Ticket['location'], given: Partial<Request> = {}) =>
     transact(db, () =>
       service.open({
-        id: `r-${++n}`,
+        place: `${++n}`,
         origin: 'citizen',
         by: 'reporter',
         service: 'air-quality',

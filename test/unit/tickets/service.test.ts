@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Service, Ticket } from '../../../domain/index.ts';
-import type { ActionRequest, TicketCity } from '../../../tickets/index.ts';
+import { type ActionRequest, FROM_NOW, type TicketCity } from '../../../tickets/index.ts';
 import { openState } from '../../kit/events/state.ts';
 import { city, cityWith, transition } from '../../kit/tickets/scene.ts';
 
@@ -188,7 +188,7 @@ test('service - an alert whose severity rises after a person resolved its ticket
 
 const HASH = new Uint8Array([1, 2, 3]);
 const request = {
-  id: 'c-1',
+  place: '1',
   origin: 'citizen',
   by: 'reporter',
   service: 'air-quality',
@@ -207,12 +207,12 @@ test('service - a citizen’s request is a ticket, and only its reporter rates i
   const { state, act, refused } = bench();
   const { service } = state;
   const opened = state.effects.publish(service.open(request));
-  expect(opened).toMatchObject({ id: 'c-1', origin: 'citizen', rule: null, evidence: null, department: 'environment' });
+  expect(opened).toMatchObject({ id: 'r-1', origin: 'citizen', rule: null, evidence: null, department: 'environment' });
   const rate = (hash: Uint8Array) => () =>
-    service.reporters.rate({ ticket: 'c-1', hash, stars: 4, statement: 'c-comment' });
+    service.reporters.rate({ ticket: 'r-1', hash, stars: 4, statement: 'c-comment' });
   expect(refused(rate(HASH))).toBe('wrong-status');
-  act('resolve', { ticket: 'c-1' });
-  act('close', { ticket: 'c-1' });
+  act('resolve', { ticket: 'r-1' });
+  act('close', { ticket: 'r-1' });
   expect(refused(rate(new Uint8Array([1, 2, 4])))).toBe('not-the-reporter');
   expect(rate(HASH)().at(-1)).toMatchObject({
     rating: { stars: 4, comment: '', statement: 'c-comment' },
@@ -225,15 +225,15 @@ test('service - reports of the same are counted, and end with the ticket', () =>
   const { state, act, ticket, types } = bench();
   const { service } = state;
   state.effects.publish(service.open({ ...request, same: { withinM: 100 } }));
-  state.effects.publish(service.open({ ...request, id: 'c-2', same: { withinM: 100 }, extras: {} }));
+  state.effects.publish(service.open({ ...request, place: '2', same: { withinM: 100 }, extras: {} }));
   expect(ticket()).toMatchObject({ reports: 2 });
-  expect(state.tickets.get('c-1')).toMatchObject({ parent: 't-0-0', relation: 'report', status: 'open' });
+  expect(state.tickets.get('r-1')).toMatchObject({ parent: 't-0-0', relation: 'report', status: 'open' });
   act('resolve');
-  expect(['c-1', 'c-2'].map((id) => state.tickets.get(id)?.status)).toEqual(['resolved', 'resolved']);
+  expect(['r-1', 'r-2'].map((id) => state.tickets.get(id)?.status)).toEqual(['resolved', 'resolved']);
   act('reopen');
   act('resolve');
   act('close');
-  expect(['c-1', 'c-2'].map((id) => state.tickets.get(id)?.status)).toEqual(['closed', 'closed']);
+  expect(['r-1', 'r-2'].map((id) => state.tickets.get(id)?.status)).toEqual(['closed', 'closed']);
   expect(types().filter((type) => type === 'closed')).toHaveLength(3);
 });
 
@@ -245,4 +245,61 @@ test('service - refused actions change nothing', () => {
   refused(() => act('take', { actor: operator('neighbours') }));
   expect(state.dump()).toEqual(before);
   expect(city.departments.size).toBe(5);
+});
+
+const wanted = {
+  place: '5-0',
+  origin: 'operator',
+  by: 'key:k1',
+  service: 'air-quality',
+  title: 'Smoke',
+  titleZh: '烟雾',
+  description: null,
+  district: 'harbour',
+  severity: 'low',
+  location: null,
+  address: null,
+  same: null,
+} as const;
+const pole = { id: 'p-1', kind: 'pole', title: null, services: [], location: { lat: 31.2, lon: 121.5 } };
+
+test('service - a ticket is opened by hand for a district that the city knows; an id is made of the place in the log', () => {
+  const { state, refused } = bench();
+  const before = state.dump();
+  expect(() => state.service.open({ ...wanted, district: 'habour' })).toThrow(
+    expect.objectContaining({ code: 'invalid', message: 'unknown district "habour": did you mean "harbour"?' }),
+  );
+  expect(refused(() => state.service.open({ ...wanted, service: 'air' }))).toBeNull();
+  expect(state.dump()).toEqual(before);
+  expect(state.service.open(wanted).at(-1)).toMatchObject({ id: 'o-5-0', district: 'harbour' });
+});
+
+test('service - a ticket is opened by hand about an asset that the city knows; a citizen’s lost asset is none', () => {
+  const { state } = bench({}, { assets: new Map([[pole.id, pole]]) });
+  expect(() => state.service.open({ ...wanted, asset: 'p-11' })).toThrow(
+    expect.objectContaining({ code: 'invalid', message: 'unknown asset "p-11": did you mean "p-1"?' }),
+  );
+  expect(state.service.open({ ...wanted, asset: 'p-1' }).at(-1)).toMatchObject({ asset: 'p-1' });
+  const lost = state.service.open({ ...request, asset: 'p-11', district: '' });
+  expect(lost.at(-1)).toMatchObject({ id: 'r-1', asset: null, district: '' });
+});
+
+test('service - a comment needs a text, also a public one', () => {
+  const { state, act } = bench();
+  const before = state.dump();
+  const fault = expect.objectContaining({ code: 'invalid', reason: null, message: 'note: a comment needs a text' });
+  for (const given of [{}, { note: '' }, { note: '', public: true }])
+    expect(() => act('comment', given)).toThrow(fault);
+  expect(state.dump()).toEqual(before);
+});
+
+test('service - a silence that starts when it is decided has the time and place of the action', () => {
+  const { state } = bench();
+  const silence = { matchers: { rule: ['r'] }, calendar: null, comment: 'c', startsAt: FROM_NOW } as const;
+  const made = state.service.silence({ ...silence, endsAt: '2027-01-01T00:00:00.000Z' }, operator(null), {
+    ...{ atMs: T0, place: '7-2' },
+  });
+  const times = { startsAt: '2026-01-01T00:00:00.000Z', createdAt: '2026-01-01T00:00:00.000Z' };
+  expect(made).toMatchObject({ id: 's-7-2', author: 'k1', ...times });
+  expect(state.service.silences.get('s-7-2')).toEqual(made);
 });

@@ -37,11 +37,18 @@ function bench(service: Partial<Service> = {}, more: Partial<TicketCity> = {}) {
       return state.effects.publish(state.service.split(split));
     },
     /** A citizen reports the same at the place of the device. */
-    report(id: string): Ticket {
-      const of = { id, origin: 'citizen', by: 'reporter', service: 'air-quality', title: 'S', titleZh: 'S' } as const;
+    report(place: string): Ticket {
+      const of = {
+        place,
+        origin: 'citizen',
+        by: 'reporter',
+        service: 'air-quality',
+        title: 'S',
+        titleZh: 'S',
+      } as const;
       const rest = { description: null, district: 'harbour', severity: 'medium', address: null } as const;
-      const place = { location: { lat: 31.2, lon: 121.5 }, same: { withinM: 50 } };
-      return state.effects.publish(state.service.open({ ...of, ...rest, ...place }));
+      const near = { location: { lat: 31.2, lon: 121.5 }, same: { withinM: 50 } };
+      return state.effects.publish(state.service.open({ ...of, ...rest, ...near }));
     },
     ids: () =>
       state.tickets
@@ -292,11 +299,11 @@ test('parts - they and reports follow a hand-over: reports go along, departments
   const { alert, act, split, report, ticket, lines, state } = bench();
   alert(0, 'a');
   const part = split(1, 't-0-0', 'waste');
-  report('c-1');
-  expect(refused(() => act(2, 'c-1', 'hand-over', { to: 'mayor' }))).toBe('goes-along');
+  report('1');
+  expect(refused(() => act(2, 'r-1', 'hand-over', { to: 'mayor' }))).toBe('goes-along');
   act(2, 't-0-0', 'hand-over', { to: 'mayor' });
-  expect(ticket('c-1')).toMatchObject({ department: 'mayor', formerDepartments: ['environment'], status: 'open' });
-  expect(lines('c-1').at(-1)).toBe('handed-over: from environment to mayor with t-0-0');
+  expect(ticket('r-1')).toMatchObject({ department: 'mayor', formerDepartments: ['environment'], status: 'open' });
+  expect(lines('r-1').at(-1)).toBe('handed-over: from environment to mayor with t-0-0');
   expect(ticket(part.id).department).toBe('waste');
   expect(lines(part.id).at(-1)).toBe('updated: t-0-0 was handed over from environment to mayor');
   expect(state.tickets.sees(['mayor'], part.id)).toBe(true);

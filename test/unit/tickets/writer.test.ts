@@ -17,8 +17,16 @@ function openWriter(policy: Parameters<typeof cityWith>[0]) {
     act: (ticket: string, action: 'resolve' | 'reopen' | 'close') =>
       state.effects.publish(state.service.act({ ticket, action, actor: OPERATOR })),
     /** A citizen makes a request at the same place as the others. */
-    ask(id: string) {
-      const of = { id, origin: 'citizen', by: 'reporter', service: 'air-quality', title, titleZh, district } as const;
+    ask(place: string) {
+      const of = {
+        place,
+        origin: 'citizen',
+        by: 'reporter',
+        service: 'air-quality',
+        title,
+        titleZh,
+        district,
+      } as const;
       const rest = { severity, description: null, location: { lat: 31.2, lon: 121.5 }, address: null };
       return state.effects.publish(state.service.open({ ...of, ...rest, same: { withinM: 50 } }));
     },
@@ -27,24 +35,24 @@ function openWriter(policy: Parameters<typeof cityWith>[0]) {
 
 test('writer - reports of the same cause no warnings or escalations: the ticket has them already', () => {
   const { ask, due, events } = openWriter({ acknowledgeMs: HOUR, warnPercent: 50 });
-  ask('c-1');
-  ask('c-2');
+  ask('1');
+  ask('2');
   expect(due(START + 9 * HOUR)).toBe(4);
   const escalated = events.page({ after: 0, limit: 99, types: 'city.lamppost.ticket.escalated' }).items;
-  expect(escalated.map(({ event }) => event.subject)).toEqual(['tickets/c-1', 'tickets/c-1']);
+  expect(escalated.map(({ event }) => event.subject)).toEqual(['tickets/r-1', 'tickets/r-1']);
 });
 
 test('writer - a report that was reopened alone and closes with its ticket counts as acknowledged and resolved then', () => {
   const { ask, act, tickets, at } = openWriter({});
-  ask('c-1');
-  ask('c-2');
-  act('c-1', 'resolve');
-  act('c-2', 'reopen');
+  ask('1');
+  ask('2');
+  act('r-1', 'resolve');
+  act('r-2', 'reopen');
   at(START + HOUR);
-  act('c-1', 'close');
+  act('r-1', 'close');
   const closed = '2026-01-01T01:00:00.000Z';
   const ended = { status: 'closed', acknowledgeBy: null, acknowledgedAt: closed, resolvedAt: closed, closedAt: closed };
-  expect(tickets.get('c-2')).toMatchObject(ended);
+  expect(tickets.get('r-2')).toMatchObject(ended);
 });
 
 test('writer - a change that an alert made before a later action counts from its time in the history', () => {

@@ -93,7 +93,7 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
     const actor: Actor = asParty ? { ...CITY, department: ticket.offer?.to ?? 'cleaners' } : CITY;
     const to =
       action === 'assign' ? 'cleaners' : action === 'hand-over' ? pick(random, ['waste', 'environment']) : undefined;
-    const one: ActionRequest = { ticket: ticket.id, action, actor, to };
+    const one: ActionRequest = { ticket: ticket.id, action, actor, to, note: 'n' };
     try {
       committed(nowMs, () => state.effects.publish(state.service.act(one)));
     } catch (error) {
@@ -107,7 +107,7 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
     const service = pick(random, services);
     const { title, titleZh, district, severity } = scene.ticketOf('1.0');
     const location = { lat: 31 + Math.floor(random() * 3), lon: 121 };
-    const of = { id: `c-${++steps}`, origin: 'citizen', by: 'reporter', service, title, titleZh, district } as const;
+    const of = { place: `${++steps}`, origin: 'citizen', by: 'reporter', service, title, titleZh, district } as const;
     const request = { ...of, severity, description: null, location, address: null, same: { withinM: 50 } };
     committed(nowMs, () => state.effects.publish(state.service.open(request)));
     observe(news());

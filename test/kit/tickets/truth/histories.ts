@@ -204,7 +204,7 @@ function play(steps: readonly Step[], state: ReturnType<typeof openState>, check
     attempt(() => {
       const { service } = state;
       if (action === 'split') return service.split({ ticket, actor, department: to, note: 'n' });
-      const request: ActionRequest = { ticket, action, actor, severity };
+      const request: ActionRequest = { ticket, action, actor, severity, note: 'n' };
       const named = action === 'assign' || action === 'hand-over' ? { to } : {};
       return service.act({ ...request, ...named });
     });
@@ -235,10 +235,10 @@ function play(steps: readonly Step[], state: ReturnType<typeof openState>, check
   }
 
   function request(service: string): void {
-    const of = { id: `c-${++n}`, origin: 'citizen', by: 'reporter', service, title: 'S', titleZh: 'S' } as const;
+    const of = { place: `${++n}`, origin: 'citizen', by: 'reporter', service, title: 'S', titleZh: 'S' } as const;
     const rest = { description: null, district: 'harbour', severity: 'medium', address: null } as const;
-    const place = { location: { lat: 31.2, lon: 121.5 }, same: { withinM: 50 } };
-    state.effects.publish(state.service.open({ ...of, ...rest, ...place }));
+    const near = { location: { lat: 31.2, lon: 121.5 }, same: { withinM: 50 } };
+    state.effects.publish(state.service.open({ ...of, ...rest, ...near }));
   }
 
   function one(step: Step): void {

@@ -215,12 +215,18 @@ describe('api_key', () => {
 describe('what is wrong with a request', () => {
   const wrong: [string, Fields, number, RegExp[]][] = [
     ['no service', { service_code: '' }, 400, [/^service_code: is missing; the city has street-light, noise, flood$/]],
-    ['an unknown service', { service_code: 'x' }, 404, [/^service_code: there is no service "x"/]],
+    ['a service that is written wrong', { service_code: 'nosie' }, 404, [/: did you mean "noise"\?$/]],
+    [
+      'an unknown service',
+      { service_code: 'x' },
+      404,
+      [/^service_code: unknown service "x"; known: street-light, noise, flood$/],
+    ],
     [
       'a service that is not for citizens',
       { service_code: 'repair' },
       404,
-      [/^service_code: there is no service "repair"/],
+      [/^service_code: unknown service "repair"/],
     ],
     [
       'no place',

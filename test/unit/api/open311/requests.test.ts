@@ -304,12 +304,7 @@ describe('GET requests', () => {
   test.each<[string, string, number, RegExp[]]>([
     ['a filter that does not exist', '?lng=31.2', 400, [/^unknown parameter "lng"/]],
     ['an unknown status', '?status=open,done', 400, [/^status: "done" is neither open nor closed$/]],
-    [
-      'an unknown service',
-      '?service_code=noise,x',
-      404,
-      [/^service_code: there is no service "x"; the city has street-light/],
-    ],
+    ['an unknown service', '?service_code=noise,x', 404, [/^service_code: unknown service "x"; known: street-light/]],
     ['a date after the year 9999', '?start_date=9007199254740992', 400, [/^start_date: "9007199254740992" is neither/]],
     ['no date', '?start_date=yesterday', 400, [/^start_date: "yesterday" is neither ISO 8601 with a zone/]],
     ['a date without a zone', '?end_date=2026-06-01T00:00:00', 400, [/^end_date: "2026-06-01T00:00:00" is neither/]],

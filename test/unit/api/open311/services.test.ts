@@ -156,9 +156,7 @@ describe('GET services/{code}', () => {
   test.each(['nothing', 'repair', '', '中'])('"%s" is no service: 404', async (code) => {
     const { status, body } = await server.both<Errors>(`/open311/v2/services/${code}`, 'errors');
     expect(status).toBe(404);
-    expect(body).toEqual([
-      { code: 404, description: `there is no service "${code}"; the city has street-light, noise, flood` },
-    ]);
+    expect(body).toEqual([{ code: 404, description: `unknown service "${code}"; known: street-light, noise, flood` }]);
   });
 });
 
