@@ -65,14 +65,14 @@ const PROXY_V1 = 0x50;
 const PROXY_V2 = 0x0d;
 
 /** Steps for the first byte of a connection. */
-export const OPENING: readonly Step<[number], OpeningRefusal>[] = [beginsWithoutProxyHeader, beginsWithConnect];
+export const OPENING: readonly Step<[number], OpeningRefusal>[] = [refuseProxyHeader, refuseOtherPacket];
 
-function beginsWithoutProxyHeader(first: number) {
+function refuseProxyHeader(first: number) {
   return first === PROXY_V1 || first === PROXY_V2 ? 'proxy-header-of-a-stranger' : null;
 }
 
 /** MQTT 3.1.1 §3.1: the first packet must be a CONNECT. */
-function beginsWithConnect(first: number) {
+function refuseOtherPacket(first: number) {
   return first === CONNECT ? null : 'not-mqtt';
 }
 
@@ -97,31 +97,31 @@ interface Login {
 
 /** Steps for a CONNECT. The client id of a device is its id, so that two machines cannot share one secret unnoticed. */
 export const LOGIN: readonly Step<[Login], LoginRefusal>[] = [
-  isNotSuspended,
-  isKnown,
-  namesItsSession,
-  hasItsOwnClientId,
-  hasRoomForConnection,
+  refuseSuspended,
+  refuseUnknown,
+  refuseNamelessSession,
+  refuseForeignClientId,
+  refuseOneConnectionMore,
 ];
 
-function isNotSuspended({ suspended }: Login) {
+function refuseSuspended({ suspended }: Login) {
   return suspended ? 'device-suspended' : null;
 }
 
-function isKnown({ identity }: Login) {
+function refuseUnknown({ identity }: Login) {
   return identity === null ? 'wrong-credentials' : null;
 }
 
 /** MQTT 3.1.1 §3.1.3.1: a client without an id must not ask to keep its session. */
-function namesItsSession({ nameless }: Login) {
+function refuseNamelessSession({ nameless }: Login) {
   return nameless ? 'nameless-session' : null;
 }
 
-function hasItsOwnClientId({ identity, clientId }: Login) {
+function refuseForeignClientId({ identity, clientId }: Login) {
   return identity?.kind === 'device' && clientId !== identity.id ? 'client-id-of-another' : null;
 }
 
-function hasRoomForConnection({ identity, connections }: Login) {
+function refuseOneConnectionMore({ identity, connections }: Login) {
   return identity?.kind === 'key' && connections >= MOST_CONNECTIONS_OF_KEY ? 'too-many-connections' : null;
 }
 
@@ -146,12 +146,12 @@ export const FILTER_PACKETS = 10;
 
 /** Steps for a topic filter of a SUBSCRIBE; a refused one gets SUBACK 128 (MQTT 3.1.1 §3.9.3). */
 export const SUBSCRIBE: readonly Step<Subscription, MqttReason>[] = [
-  mayStillSubscribe,
-  hasFewLevels,
-  mayRead,
-  hasRoomForSession,
-  hasRoomForGroup,
-  hasRoomForFilter,
+  refuseWithoutLogin,
+  refuseManyLevels,
+  refuseTopic,
+  refuseOneSessionMore,
+  refuseOneGroupMore,
+  refuseOneFilterMore,
 ];
 
 type Subscription = readonly [
@@ -162,27 +162,27 @@ type Subscription = readonly [
   access: Subscribers,
 ];
 
-function mayStillSubscribe(...[connection]: Subscription) {
+function refuseWithoutLogin(...[connection]: Subscription) {
   return connection?.publisher ? null : 'reserved-topic';
 }
 
-function hasFewLevels(...[, , filter]: Subscription) {
+function refuseManyLevels(...[, , filter]: Subscription) {
   return filter.split('/', MOST_LEVELS + 1).length > MOST_LEVELS ? 'too-many-levels' : null;
 }
 
-function mayRead(...[connection, , filter, , access]: Subscription) {
+function refuseTopic(...[connection, , filter, , access]: Subscription) {
   return access.refuse(connection!.publisher!.identity, filter);
 }
 
-function hasRoomForSession(...[, client, , sessions]: Subscription) {
+function refuseOneSessionMore(...[, client, , sessions]: Subscription) {
   return client.clean || sessions.hasRoom(client.id) ? null : 'too-many-sessions';
 }
 
-function hasRoomForGroup(...[, client, filter, sessions]: Subscription) {
+function refuseOneGroupMore(...[, client, filter, sessions]: Subscription) {
   return sessions.hasGroup(client.id, filter) ? null : 'too-many-groups';
 }
 
-function hasRoomForFilter(...[connection, , filter]: Subscription) {
+function refuseOneFilterMore(...[connection, , filter]: Subscription) {
   return connection!.filters.size < MOST_FILTERS || connection!.filters.has(filter) ? null : 'too-many-filters';
 }
 
@@ -194,17 +194,17 @@ interface Rooms {
 
 /** Steps for a message to a subscriber. The right to read is checked again: it may have changed since the SUBSCRIBE. */
 const FORWARD: readonly Step<[Connection | undefined, Client, string, number, Subscribers], MqttReason>[] = [
-  isThere,
-  mayReadStill,
-  readsFastEnough,
+  refuseGone,
+  refuseTopicNow,
+  refuseSlowReader,
 ];
 
 // Rest parameters would make an array for each message.
-function isThere(connection: Connection | undefined, client: Client) {
+function refuseGone(connection: Connection | undefined, client: Client) {
   return connection?.publisher && !connection.edge.five?.parting && !client.conn.destroyed ? null : 'gone';
 }
 
-function mayReadStill(
+function refuseTopicNow(
   connection: Connection | undefined,
   _client: Client,
   topic: string,
@@ -214,7 +214,7 @@ function mayReadStill(
   return access.refuse(connection!.publisher!.identity, topic);
 }
 
-function readsFastEnough(connection: Connection | undefined, client: Client, _topic: string, maxUnread: number) {
+function refuseSlowReader(connection: Connection | undefined, client: Client, _topic: string, maxUnread: number) {
   return unreadOf(connection, client) <= maxUnread ? null : 'slow-reader';
 }
 

@@ -11,6 +11,8 @@ afterAll(() => receiver.close().closeAllConnections());
 
 /** What is full later than in the third month. */
 const MOST_ROWS: Readonly<Record<string, number>> = {
+  // Those of the last days, by how far the trimming was when the month ended; a year has thousands.
+  'journal.sqlite blocks': 50,
   'state.sqlite seen_hours': 336,
   // Two hundred stay, and old ones go by 256.
   'state.sqlite outbox': 456,
@@ -55,4 +57,4 @@ test('in a year of small days nothing grows but records', async () => {
   expect(parts.reduce((sum, { bytes }) => sum + bytes, tickets!.bytes) / tickets!.rows).toBeLessThan(3_000);
   // DuckDB writes into free blocks; its file alternates between two sizes.
   expect(last.history).toBeLessThan(Math.max(...months.slice(0, 3).map(({ history }) => history)) * 1.5);
-}, 300_000);
+});
