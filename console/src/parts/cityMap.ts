@@ -66,20 +66,32 @@ export function drawCity(
 }
 
 /** A frame that takes longer to draw is slow, ms: there is no graphics card. */
-const SLOW_MS = 25;
+const SLOW_MS = 12;
+
+/** How long a map has to stand still until it is sharp, ms: whoever zooms step by step does not wait for that. */
+const SHARP_AFTER_MS = 400;
 
 /**
- * Where a frame takes long, a map that moves is drawn with half of the pixels each way, and sharp again once it stands
+ * Where a frame takes long, a map that moves is drawn with a third of the pixels each way, and sharp again once it stands
  * still.
  */
 function drawCoarselyWhereSlow(map: MapLibre): void {
   const sharp = map.getPixelRatio();
   const draw = (ratio: number) => map.getPixelRatio() !== ratio && map.setPixelRatio(ratio);
-  map.once('idle', () => {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  map.once('load', () => {
     if (msOfFrame(map) < SLOW_MS) return;
-    // A change of the pixels is a move, too, but nothing moves then.
-    map.on('movestart', () => map.isMoving() && draw(sharp / 2));
-    map.on('idle', () => draw(sharp));
+    map.on('movestart', () => {
+      // A change of the pixels is a move, too, but nothing moves then.
+      if (!map.isMoving()) return;
+      clearTimeout(timer);
+      draw(sharp / 3);
+    });
+    map.on('idle', () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => draw(sharp), SHARP_AFTER_MS);
+    });
+    map.on('remove', () => clearTimeout(timer));
   });
 }
 
