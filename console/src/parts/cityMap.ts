@@ -72,8 +72,8 @@ const SLOW_MS = 12;
 const SHARP_AFTER_MS = 400;
 
 /**
- * Where a frame takes long, a map that moves is drawn with a third of the pixels each way, and sharp again once it stands
- * still.
+ * Where a frame takes long, a map that moves is drawn with a third of the pixels each way, and sharp again once it
+ * stands still.
  */
 function drawCoarselyWhereSlow(map: MapLibre): void {
   const sharp = map.getPixelRatio();
